@@ -2,6 +2,9 @@
 
 use std::io;
 
+use crate::sip::digest::Denied;
+use crate::sip::tls::TlsError;
+
 /// Why a measurement could not be made (a bad result is a result, not an error).
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PerfError {
@@ -16,6 +19,17 @@ pub(crate) enum PerfError {
     /// A peer answered with something that makes the measurement meaningless.
     #[error("{0}")]
     Peer(String),
+    /// Whom the calls are to wants to know who calls, and does not believe it.
+    #[error("{whom}: {why}")]
+    Denied {
+        /// Whom they are to.
+        whom: String,
+        /// What became of its challenge.
+        why: Denied,
+    },
+    /// No connection by TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The arguments do not go together.
     #[error("{0}")]
     Usage(String),

@@ -244,13 +244,14 @@ impl Table {
             setup.failed.iter().map(|(why, count)| format!("{why}: {count}")).collect();
         let value = format!(
             "{} placed, {} answered, failed [{}], hung up by server {}, BYE unanswered {}; \
-             retransmitted {}, repeated answers {}, strange {}",
+             retransmitted {}, challenged {}, repeated answers {}, strange {}",
             setup.placed,
             setup.answered,
             failed.join(", "),
             setup.hung_up_by_server,
             setup.bye_unanswered,
             setup.messages.retransmitted,
+            setup.messages.challenged,
             setup.messages.repeated_answers,
             setup.messages.strange
         );

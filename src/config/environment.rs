@@ -39,9 +39,18 @@ pub(super) const SECTIONS: &[&str] = &[
 pub(super) const LISTS: &[&str] = &["agents", "queues", "rates", "routes", "trunks", "users"];
 /// Tables within entries of lists: list, key.
 const NESTED: &[(&str, &str)] = &[("agents", "format"), ("agents", "record"), ("routes", "record")];
-/// Variables of ours that are no configuration: the file's path, and those of the tests.
-const RESERVED: &[&str] =
-    &["config", "require_peers", "test_asterisk", "test_kills", "test_postgres_url", "test_python"];
+/// Variables of ours that are no configuration: the file's path, what other commands prove who they
+/// are by, and those of the tests.
+const RESERVED: &[&str] = &[
+    "api_key",
+    "config",
+    "require_peers",
+    "sip_password",
+    "test_asterisk",
+    "test_kills",
+    "test_postgres_url",
+    "test_python",
+];
 
 /// Puts each variable of `environment` into `root`, in place of what the file says.
 pub(super) fn overlay(

@@ -249,6 +249,8 @@ fn environment_overrides() {
             ("TALKPATH_ROUTES_0_RECORD_FOLDER", "kept"),
             ("TALKPATH_TRUNKS_CARRIER_PEERS", "198.51.100.0/24,10.0.0.1"),
             ("TALKPATH_CONFIG", "ignored"),
+            ("TALKPATH_API_KEY", "tp_of-a-client"),
+            ("TALKPATH_SIP_PASSWORD", "of-the-meter"),
             ("TALKPATH_SERVICE_HOST", "10.0.0.1"),
             ("HOME", "/root"),
         ],

@@ -208,7 +208,7 @@ fn set_up_at_a_rate() {
 /// What cannot be measured is said, and is not the exit code of a bad result.
 #[test]
 fn faults_are_named() {
-    let refused = bench(&["latency", "sip:echo@127.0.0.1;transport=tls"]);
+    let refused = bench(&["latency", "wss://127.0.0.1/"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("TLS"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("ws://{}/", listener.local_addr().unwrap());

@@ -7,6 +7,7 @@ mod acme;
 mod api;
 mod audit;
 mod bench;
+mod bench_trunk;
 mod directory;
 mod documents;
 mod isolation;

@@ -11,6 +11,7 @@ use crate::line::talk::Dialect;
 use crate::load::meter::Meter;
 use crate::report::Setup;
 use crate::run::{LoadArgs, Up, calls, prepare_server};
+use crate::sip::access::Access;
 use crate::sound::Codec;
 use crate::srtp::Suite;
 
@@ -42,6 +43,9 @@ pub(crate) struct Asked {
     pub(crate) speaks: Speaks,
     #[command(flatten)]
     pub(crate) played: Played,
+    /// Who calls by SIP, and whom TLS trusts.
+    #[command(flatten)]
+    pub(crate) access: Access,
     /// Calls placed a second.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rate: u64,
@@ -91,6 +95,9 @@ impl fmt::Display for Asked {
 impl Asked {
     /// Makes calls possible.
     pub(crate) fn open(&self) -> Result<Source> {
+        if self.played.is_wanted() || !matches!(self.target, Target::Sip { .. }) {
+            self.access.only_by_sip()?;
+        }
         if let Some(carrier) = self.played.set_up()? {
             return Ok(Source::Lines(Lines::Carrier(Box::new(carrier))));
         }
@@ -147,7 +154,7 @@ impl Asked {
             let meter = Meter::new(self.watch);
             return lines.during((load.calls, self.rate), load.pace(), meter, talk);
         }
-        let Target::Sip { server, user, transport } = &self.target else {
+        let Target::Sip { server, host, user, transport } = &self.target else {
             return Err(PerfError::Usage("no SIP target".into()));
         };
         let args = calls::Args {
@@ -159,6 +166,7 @@ impl Asked {
             server_cpu: self.server_cpu,
             with_agent: None,
             transport: *transport,
+            access: self.access.at(host),
             codec: self.codec,
             srtp: self.srtp,
             altered: false,

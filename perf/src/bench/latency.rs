@@ -19,6 +19,7 @@ use crate::load::engine::{Times, times};
 use crate::load::meter::{Cost, Meter};
 use crate::report::{self, LoadReport, Quantiles, Setup, Table};
 use crate::run::{LoadArgs, calls, prepare};
+use crate::sip::access::Access;
 use crate::sound::Codec;
 
 /// One-way delays (ITU-T G.114): most conversations do not suffer below the first, none is planned
@@ -43,6 +44,8 @@ pub(crate) struct Args {
     target: Target,
     #[command(flatten)]
     played: Played,
+    #[command(flatten)]
+    access: Access,
     /// Calls at a time.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=2_000))]
     calls: u32,
@@ -158,6 +161,9 @@ struct Report {
 /// Measures, prints and plots.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     prepare(args.cpu, None)?;
+    if args.is_line() {
+        args.access.only_by_sip()?;
+    }
     let chirps = Chirps::new();
     let apart = args.with_agent.filter(|_| !args.played.is_wanted());
     let packets = apart.map(|agent| by_packets(args, agent)).transpose()?;
@@ -198,6 +204,7 @@ impl Args {
             seconds: self.secs,
             ptime_ms,
             local: self.local,
+            access: self.access.clone(),
         }
     }
 
@@ -215,7 +222,7 @@ impl Args {
 
 /// The same calls with numbered packets, whose way is split at the agent.
 fn by_packets(args: &Args, agent: SocketAddrV4) -> Result<LoadReport> {
-    let Target::Sip { server, user, transport } = &args.target else {
+    let Target::Sip { server, host, user, transport } = &args.target else {
         let told = "--with-agent goes with a SIP target, or with a carrier";
         return Err(PerfError::Usage(told.into()));
     };
@@ -240,6 +247,7 @@ fn by_packets(args: &Args, agent: SocketAddrV4) -> Result<LoadReport> {
         server_cpu: None,
         with_agent: Some(agent),
         transport: *transport,
+        access: args.access.at(host),
         codec: match args.codec {
             Law::Pcmu => Codec::Pcmu,
             Law::Pcma => Codec::Pcma,

@@ -9,6 +9,9 @@ use crate::sip::link::Transport;
 /// Port of SIP without TLS (RFC 3261 19.1.2).
 const SIP_PORT: u16 = 5060;
 
+/// Port of SIP over TLS (the same).
+const SIPS_PORT: u16 = 5061;
+
 /// Port of WebSockets without TLS (RFC 6455 3).
 const WS_PORT: u16 = 80;
 
@@ -20,18 +23,18 @@ const AUDIOSOCKET_PORT: u16 = 9092;
 pub(crate) enum TargetError {
     /// It is not of a kind that can be called.
     #[error(
-        "a target is sip:USER@HOST[:PORT][;transport=tcp], ws://HOST[:PORT]/PATH or \
+        "a target is sip:USER@HOST[:PORT][;transport=tcp|tls], ws://HOST[:PORT]/PATH or \
          audiosocket://HOST:PORT[/UUID]"
     )]
     Kind,
-    /// TLS.
-    #[error("calls over TLS are not measured: use the listener without it")]
+    /// A media socket over TLS.
+    #[error("media sockets over TLS are not measured: use the listener without it")]
     Tls,
     /// What should be a UUID.
     #[error("a UUID is 32 hexadecimal digits, with or without dashes")]
     Uuid,
-    /// Something else than `udp` or `tcp` after `transport=`.
-    #[error("transport is udp or tcp")]
+    /// Something else than `udp`, `tcp` or `tls` after `transport=`, or `sips:` over UDP.
+    #[error("transport is udp, tcp or tls, and not udp with sips:")]
     Transport,
     /// The name has no address of IPv4.
     #[error("{0} has no IPv4 address")]
@@ -45,6 +48,8 @@ pub(crate) enum Target {
     Sip {
         /// The server.
         server: SocketAddrV4,
+        /// What it is called by, with a port where one was given.
+        host: String,
         /// User part of the Request-URI.
         user: String,
         /// How.
@@ -83,7 +88,7 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
-        if text.starts_with("sips:") || text.starts_with("wss:") {
+        if text.starts_with("wss:") {
             return Err(TargetError::Tls);
         }
         if let Some(rest) = text.strip_prefix("ws://") {
@@ -101,34 +106,36 @@ impl FromStr for Target {
             };
             return Ok(Self::AudioSocket { server: resolve(host, AUDIOSOCKET_PORT)?, uuid });
         }
-        let rest = text.strip_prefix("sip:").ok_or(TargetError::Kind)?;
+        let secure = text.strip_prefix("sips:");
+        let rest = secure.or_else(|| text.strip_prefix("sip:")).ok_or(TargetError::Kind)?;
         let (address, parameters) = rest.split_once(';').unwrap_or((rest, ""));
         let (user, host) = address.split_once('@').ok_or(TargetError::Kind)?;
         if user.is_empty() || host.is_empty() {
             return Err(TargetError::Kind);
         }
-        let mut transport = Transport::Udp;
+        let mut transport = if secure.is_some() { Transport::Tls } else { Transport::Udp };
         for parameter in parameters.split(';') {
-            match parameter.split_once('=') {
-                Some(("transport", "tcp")) => transport = Transport::Tcp,
-                Some(("transport", "udp")) | None => {}
-                Some(("transport", "tls" | "wss")) => return Err(TargetError::Tls),
-                Some(("transport", _)) => return Err(TargetError::Transport),
-                Some(_) => {}
+            match (parameter.split_once('='), secure) {
+                (Some(("transport", "tls")), _) => transport = Transport::Tls,
+                (Some(("transport", "tcp")), None) => transport = Transport::Tcp,
+                (Some(("transport", "udp")), None) => transport = Transport::Udp,
+                // TLS is spoken over TCP.
+                (Some(("transport", "tcp")), Some(_)) => {}
+                (Some(("transport", _)), _) => return Err(TargetError::Transport),
+                (Some(_) | None, _) => {}
             }
         }
-        Ok(Self::Sip { server: resolve(host, SIP_PORT)?, user: user.to_owned(), transport })
+        let port = if transport == Transport::Tls { SIPS_PORT } else { SIP_PORT };
+        let server = resolve(host, port)?;
+        Ok(Self::Sip { server, host: host.to_owned(), user: user.to_owned(), transport })
     }
 }
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Sip { server, user, transport: Transport::Udp } => {
-                write!(f, "sip:{user}@{server}")
-            }
-            Self::Sip { server, user, transport: Transport::Tcp } => {
-                write!(f, "sip:{user}@{server};transport=tcp")
+            Self::Sip { server, user, transport, .. } => {
+                write!(f, "sip:{user}@{server}{}", transport.parameter())
             }
             // The path may hold a token.
             Self::Media { server, .. } => write!(f, "ws://{server}/…"),
@@ -148,6 +155,9 @@ mod tests {
         for (text, target) in [
             ("sip:echo@127.0.0.1", "sip:echo@127.0.0.1:5060"),
             ("sip:+49@127.0.0.1:5070;transport=tcp;lr", "sip:+49@127.0.0.1:5070;transport=tcp"),
+            ("sips:echo@127.0.0.1", "sip:echo@127.0.0.1:5061;transport=tls"),
+            ("sips:echo@127.0.0.1:1;transport=tcp", "sip:echo@127.0.0.1:1;transport=tls"),
+            ("sip:echo@127.0.0.1;transport=tls", "sip:echo@127.0.0.1:5061;transport=tls"),
             ("ws://127.0.0.1:8765/a?token=b", "ws://127.0.0.1:8765/…"),
             ("ws://127.0.0.1", "ws://127.0.0.1:80/…"),
             ("audiosocket://127.0.0.1", "audiosocket://127.0.0.1:9092"),
@@ -162,8 +172,8 @@ mod tests {
             ("echo", TargetError::Kind),
             ("sip:127.0.0.1", TargetError::Kind),
             ("sip:@127.0.0.1", TargetError::Kind),
-            ("sips:echo@127.0.0.1", TargetError::Tls),
-            ("sip:echo@127.0.0.1;transport=tls", TargetError::Tls),
+            ("sips:echo@127.0.0.1;transport=udp", TargetError::Transport),
+            ("sip:echo@127.0.0.1;transport=wss", TargetError::Transport),
             ("sip:echo@127.0.0.1;transport=x", TargetError::Transport),
             ("wss://127.0.0.1/", TargetError::Tls),
             ("audiosocket://127.0.0.1:1/12", TargetError::Uuid),

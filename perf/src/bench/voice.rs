@@ -20,6 +20,7 @@ use crate::load::meter::{Cost, Meter};
 use crate::report::Setup;
 use crate::rtp;
 use crate::run::calls::Desk;
+use crate::sip::access::Access;
 use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
@@ -53,6 +54,7 @@ pub(crate) struct Script {
     pub(crate) seconds: u64,
     pub(crate) ptime_ms: u32,
     pub(crate) local: Ipv4Addr,
+    pub(crate) access: Access,
 }
 
 /// How a call's audio travels.
@@ -120,8 +122,8 @@ pub(crate) fn speak(
     }
     let mut talk = Conversation::new(script, Coding::Companded(script.law), chirps)?;
     match &script.target {
-        Target::Sip { server, user, transport } => {
-            let callee = script.callee(*server, user, *transport);
+        Target::Sip { server, host, user, transport } => {
+            let callee = script.callee((*server, host.as_str()), user, *transport);
             let mut signalling = Signalling::open(&callee)?;
             let mut desk = Desk::new()?;
             talk.place(&mut signalling, &mut desk)?;
@@ -151,7 +153,12 @@ pub(crate) fn speak(
 }
 
 impl Script {
-    fn callee(&self, server: SocketAddrV4, user: &str, transport: Transport) -> Callee {
+    fn callee(
+        &self,
+        (server, host): (SocketAddrV4, &str),
+        user: &str,
+        transport: Transport,
+    ) -> Callee {
         Callee {
             server,
             user: user.to_owned(),
@@ -163,6 +170,7 @@ impl Script {
                 Law::Pcma => Codec::Pcma,
             },
             srtp: None,
+            access: self.access.at(host),
         }
     }
 }

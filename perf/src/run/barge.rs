@@ -21,6 +21,7 @@ use crate::numbered::{Run, Tracker};
 use crate::pattern;
 use crate::report::{self, Quantiles, Setup, Table};
 use crate::rtp::{self, Faults, Judge, PCMU, SAMPLES_MS};
+use crate::sip::access::Access;
 use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
@@ -254,6 +255,7 @@ fn open(args: &Args, per_call: u16) -> Result<Bench> {
         ptime_ms: 20,
         codec: Codec::Pcmu,
         srtp: None,
+        access: Access::default(),
     })?;
     let poll = Poll::new()?;
     poll.add(agent.as_raw_fd(), 0)?;

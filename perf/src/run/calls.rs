@@ -11,6 +11,7 @@ use crate::load::engine::{Engine, Pace, Times, times};
 use crate::load::meter::Meter;
 use crate::load::stamps::Stamps;
 use crate::report::{self, LoadReport, Quantiles, Setup};
+use crate::sip::access::Access;
 use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     /// SIP over this.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) transport: Transport,
+    /// Who calls, and whom TLS trusts.
+    #[command(flatten)]
+    pub(crate) access: Access,
     /// Codec of the calls.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) codec: Codec,
@@ -181,6 +185,7 @@ fn callee(args: &Args) -> Callee {
         ptime_ms: args.load.ptime,
         codec: args.codec,
         srtp: args.srtp,
+        access: args.access.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ use super::{LoadArgs, calls, floor, prepare};
 use crate::error::Result;
 use crate::floor::serve::Kind;
 use crate::report::{self, LoadReport, Quantiles};
+use crate::sip::access::Access;
 use crate::sip::link::Transport;
 use crate::sound::Codec;
 
@@ -124,6 +125,7 @@ fn server_run(args: &Args, to: &str, with_agent: Option<SocketAddrV4>) -> Result
             server_cpu: args.server_cpu,
             with_agent,
             transport: Transport::Udp,
+            access: Access::default(),
             local: Ipv4Addr::LOCALHOST,
             codec: Codec::Pcmu,
             srtp: None,

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::server::Server;
 use super::{LoadArgs, calls};
 use crate::error::Result;
+use crate::sip::access::Access;
 use crate::sip::link::Transport;
 use crate::sound::Codec;
 
@@ -45,6 +46,7 @@ impl Hosted {
             server_cpu: self.server_cpu,
             with_agent: None,
             transport: Transport::Udp,
+            access: Access::default(),
             local: Ipv4Addr::LOCALHOST,
             codec: Codec::Pcmu,
             srtp: None,

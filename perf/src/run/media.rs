@@ -10,6 +10,7 @@ use super::server::Server;
 use super::{LoadArgs, calls, prepare, relay};
 use crate::error::{PerfError, Result};
 use crate::report::{self, LoadReport};
+use crate::sip::access::Access;
 use crate::sip::link::Transport;
 use crate::sound::Codec;
 use crate::srtp::Suite;
@@ -230,6 +231,7 @@ fn once(args: &Args, case: &Case) -> Result<LoadReport> {
         server_cpu: args.server_cpu,
         with_agent: (case.to != ECHO).then_some(args.with_agent),
         transport: Transport::Udp,
+        access: Access::default(),
         codec: case.codec,
         srtp: case.srtp,
         altered: case.altered,

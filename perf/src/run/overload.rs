@@ -12,6 +12,7 @@ use crate::load::engine::{Engine, Pace};
 use crate::load::meter::{Cost, Meter};
 use crate::report::{self, Quantiles, Table};
 use crate::rtp::SAMPLES_MS;
+use crate::sip::access::Access;
 use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::{Event, Failure};
@@ -228,6 +229,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         ptime_ms: 20,
         codec: args.codec,
         srtp: None,
+        access: Access::default(),
     };
     let pace =
         Pace { ptime_ms: 20, bytes_ms: SAMPLES_MS, tick_us: 100, codec: args.codec, exact: false };

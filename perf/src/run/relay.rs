@@ -15,6 +15,7 @@ use crate::load::engine::{Engine, Pace};
 use crate::load::meter::Meter;
 use crate::report::{self, LoadReport};
 use crate::rival::rtpengine::{Rtpengine, Sides};
+use crate::sip::access::Access;
 use crate::sip::link::Transport;
 use crate::sound::Codec;
 use crate::srtp::Suite;
@@ -256,6 +257,7 @@ impl Runs<'_> {
             server_cpu: self.server_cpu,
             with_agent: None,
             transport: Transport::Udp,
+            access: Access::default(),
             codec: case.sides.near,
             srtp: case.sides.srtp,
             // Behind a jitter buffer packets need not come back as they were: they are counted.

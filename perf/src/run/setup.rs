@@ -11,6 +11,7 @@ use crate::error::{PerfError, Result};
 use crate::load::engine::times;
 use crate::load::meter::{Cost, Meter};
 use crate::report::{self, Quantiles, Setup, Table};
+use crate::sip::access::Access;
 use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
@@ -76,6 +77,8 @@ pub(crate) struct Args {
     /// SIP over this.
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
+    #[command(flatten)]
+    access: Access,
     /// Our own address.
     #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
     local: Ipv4Addr,
@@ -183,6 +186,7 @@ fn callee(args: &Args) -> Callee {
         ptime_ms: 20,
         codec: Codec::Pcmu,
         srtp: None,
+        access: args.access.clone(),
     }
 }
 

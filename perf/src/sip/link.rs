@@ -1,4 +1,5 @@
-//! How SIP messages travel: one UDP socket, or one TCP connection, for all calls of a run.
+//! How SIP messages travel: one UDP socket, or one connection by TCP or TLS, for all calls of a
+//! run.
 
 use std::io::Write as _;
 use std::net::SocketAddrV4;
@@ -7,6 +8,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use socket2::{SockAddr, Socket};
 
 use super::text;
+use super::tls::{Proof, Tls};
 use crate::error::{PerfError, Result};
 use crate::sys::net;
 
@@ -21,6 +23,33 @@ pub(crate) enum Transport {
     Udp,
     /// One connection for all calls.
     Tcp,
+    /// The same, secured.
+    Tls,
+}
+
+impl Transport {
+    /// Whether nothing is sent twice.
+    pub(crate) const fn is_reliable(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
+
+    /// Its name in Via (RFC 3261 20.42).
+    pub(crate) const fn via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// What a URI has of it (RFC 3261 19.1.1).
+    pub(crate) const fn parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+        }
+    }
 }
 
 /// Our end of it.
@@ -28,13 +57,19 @@ pub(crate) struct Link {
     socket: Socket,
     peer: SocketAddrV4,
     transport: Transport,
+    tls: Option<Box<Tls>>,
     stream: Vec<u8>,
     scratch: Vec<u8>,
 }
 
 impl Link {
-    /// Binds (and for TCP connects) towards the server.
-    pub(crate) fn open(local: SocketAddrV4, peer: SocketAddrV4, over: Transport) -> Result<Self> {
+    /// Binds (or connects) towards the server, which over TLS has something to prove.
+    pub(crate) fn open(
+        local: SocketAddrV4,
+        peer: SocketAddrV4,
+        over: Transport,
+        proof: Proof<'_>,
+    ) -> Result<Self> {
         let what = || format!("SIP {over:?} towards {peer}");
         let socket = match over {
             Transport::Udp => {
@@ -43,14 +78,18 @@ impl Link {
                 socket.connect(&SockAddr::from(peer)).map_err(PerfError::io(what()))?;
                 socket
             }
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls => {
                 let socket = net::connect(peer).map_err(PerfError::io(what()))?;
                 net::stamp(&socket)?;
                 socket
             }
         };
+        let tls = match over {
+            Transport::Tls => Some(Box::new(Tls::open(&socket, proof)?)),
+            Transport::Udp | Transport::Tcp => None,
+        };
         let (stream, scratch) = (Vec::new(), vec![0; DATAGRAM_BYTES]);
-        Ok(Self { socket, peer, transport: over, stream, scratch })
+        Ok(Self { socket, peer, transport: over, tls, stream, scratch })
     }
 
     /// Our address, for Via and Contact.
@@ -59,8 +98,12 @@ impl Link {
     }
 
     /// Sends a message.
-    pub(crate) fn send(&self, message: &[u8]) -> Result<()> {
+    pub(crate) fn send(&mut self, message: &[u8]) -> Result<()> {
         let peer = self.peer;
+        if let Some(tls) = &mut self.tls {
+            let sent = tls.send(&self.socket, message);
+            return sent.map_err(PerfError::io("sending SIP over TLS"));
+        }
         match self.transport {
             // A refusal (ICMP) of an earlier datagram is reported here: the retransmission
             // decides, as it does for any datagram that got lost.
@@ -70,7 +113,7 @@ impl Link {
                 }
                 _ => Ok(()),
             },
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls => {
                 (&self.socket).write_all(message).map_err(PerfError::io("sending SIP over TCP"))
             }
         }
@@ -93,7 +136,14 @@ impl Link {
             if bytes.is_empty() {
                 return Err(PerfError::Peer("the server closed the SIP connection".into()));
             }
-            self.stream.extend_from_slice(bytes);
+            match &mut self.tls {
+                None => self.stream.extend_from_slice(bytes),
+                Some(tls) => {
+                    let taken = tls.take(bytes, &mut self.stream);
+                    let taken = taken.and_then(|()| tls.flush(&self.socket));
+                    taken.map_err(PerfError::io("receiving SIP over TLS"))?;
+                }
+            }
             let mut used = 0;
             while let Some(rest) = self.stream.get(used..) {
                 let blank = rest.iter().take_while(|byte| b"\r\n".contains(byte)).count();

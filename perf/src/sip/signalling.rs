@@ -3,9 +3,11 @@
 use std::net::SocketAddrV4;
 use std::os::fd::{AsRawFd, RawFd};
 
+use super::access::Access;
 use super::link::{Link, Transport};
-use super::uac::{Event, Settings, Uac};
-use crate::error::Result;
+use super::tls::Proof;
+use super::uac::{Event, Failure, Settings, Uac};
+use crate::error::{PerfError, Result};
 use crate::sound::Codec;
 use crate::srtp::Suite;
 use crate::sys::clock;
@@ -15,6 +17,10 @@ pub(crate) struct Signalling {
     link: Link,
     /// The calls.
     pub(crate) uac: Uac,
+    /// Whom they are to.
+    whom: String,
+    /// One of them came up.
+    was_answered: bool,
 }
 
 /// Whom to call, and how.
@@ -34,24 +40,32 @@ pub(crate) struct Callee {
     pub(crate) codec: Codec,
     /// Secures the calls.
     pub(crate) srtp: Option<Suite>,
+    /// Who calls, where that is asked; what the server is called by, and who vouches for it.
+    pub(crate) access: Access,
 }
 
 impl Signalling {
     /// Opens the transport.
     pub(crate) fn open(callee: &Callee) -> Result<Self> {
-        let link = Link::open(callee.local, callee.server, callee.transport)?;
-        let reliable = callee.transport == Transport::Tcp;
-        let parameter = if reliable { ";transport=tcp" } else { "" };
+        let Callee { server, user, transport, access, .. } = callee;
+        let host = access.host.clone().unwrap_or_else(|| server.to_string());
+        let name = host.split(':').next().unwrap_or_default();
+        let account = access.account()?;
+        let proof = Proof { name, ca: access.ca.as_deref() };
+        let link = Link::open(callee.local, *server, *transport, proof)?;
+        let whom = format!("sip:{user}@{host}{}", transport.parameter());
         let uac = Uac::new(Settings {
             local: link.local()?,
-            target: format!("sip:{}@{}{parameter}", callee.user, callee.server),
-            reliable,
+            target: whom.clone(),
+            transport: *transport,
+            from: account.as_ref().map(|account| account.uri(name)),
+            account,
             run: clock::real_ns(),
             ptime_ms: callee.ptime_ms,
             codec: callee.codec,
             srtp: callee.srtp,
         });
-        Ok(Self { link, uac })
+        Ok(Self { link, uac, whom, was_answered: false })
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -76,14 +90,24 @@ impl Signalling {
     }
 
     /// Reads, retransmits, sends; hands out what happened.
+    ///
+    /// Before any call came up, one whose caller is not believed is an error: the others would
+    /// fare no better, and trunks shut out who tries a wrong password again and again.
     pub(crate) fn pump(&mut self, mut take: impl FnMut(Event)) -> Result<()> {
-        let Self { link, uac } = self;
+        let Self { link, uac, .. } = self;
         link.receive(|bytes, stamp_ns| {
             uac.receive(bytes, clock::mono_ns(), stamp_ns);
         })?;
         uac.tick(clock::mono_ns());
         self.flush()?;
         while let Some(event) = self.uac.events.pop_front() {
+            match event {
+                Event::Answered { .. } => self.was_answered = true,
+                Event::Failed { why: Failure::Denied(why), .. } if !self.was_answered => {
+                    return Err(PerfError::Denied { whom: self.whom.clone(), why });
+                }
+                Event::Failed { .. } | Event::HungUp { .. } | Event::Ended { .. } => {}
+            }
             take(event);
         }
         Ok(())

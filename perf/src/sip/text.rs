@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use super::link::Transport;
 use crate::sound::Codec;
 use crate::srtp::Keying;
 
@@ -126,28 +127,31 @@ impl<'a> Message<'a> {
 pub(crate) struct Caller {
     /// Our signalling address.
     pub(crate) local: SocketAddrV4,
-    /// Transport in Via: "UDP" or "TCP".
-    pub(crate) transport: &'static str,
+    /// Transport in Via and Contact.
+    pub(crate) transport: Transport,
     /// Request-URI of the INVITE, and To.
     pub(crate) target: String,
     /// Call-ID.
     pub(crate) call_id: String,
     /// Tag of From.
     pub(crate) tag: String,
-    /// User part of From and Contact.
+    /// User part of Contact.
     pub(crate) user: String,
+    /// URI of From.
+    pub(crate) from: String,
 }
 
 impl Caller {
     /// A request; `to` and `routes` as the dialog has them.
     pub(crate) fn request(&self, request: &Request<'_>) -> Vec<u8> {
-        let Self { local, transport, call_id, tag, user, .. } = self;
-        let Request { method, uri, to, branch, cseq, routes, body } = request;
+        let Self { local, transport, call_id, tag, user, from, .. } = self;
+        let Request { method, uri, to, branch, cseq, routes, credentials, body } = request;
+        let (via, parameter) = (transport.via(), transport.parameter());
         let mut text = format!(
             "{method} {uri} SIP/2.0\r\n\
-             Via: SIP/2.0/{transport} {local};rport;branch=z9hG4bK{branch}\r\n\
+             Via: SIP/2.0/{via} {local};rport;branch=z9hG4bK{branch}\r\n\
              Max-Forwards: 70\r\n\
-             From: <sip:{user}@{local}>;tag={tag}\r\n\
+             From: <{from}>;tag={tag}\r\n\
              To: {to}\r\n\
              Call-ID: {call_id}\r\n\
              CSeq: {cseq} {method}\r\n"
@@ -155,8 +159,8 @@ impl Caller {
         for route in *routes {
             let _ = write!(text, "Route: {route}\r\n");
         }
+        text.push_str(credentials);
         if *method == "INVITE" {
-            let parameter = if *transport == "TCP" { ";transport=tcp" } else { "" };
             let _ = write!(
                 text,
                 "Contact: <sip:{user}@{local}{parameter}>\r\n\
@@ -186,6 +190,8 @@ pub(crate) struct Request<'a> {
     pub(crate) cseq: u32,
     /// Route set.
     pub(crate) routes: &'a [String],
+    /// Header lines that prove who calls, whole; none if nobody asked.
+    pub(crate) credentials: &'a str,
     /// SDP or nothing.
     pub(crate) body: &'a str,
 }
@@ -326,11 +332,12 @@ mod tests {
     fn requests_are_well_formed() {
         let caller = Caller {
             local: "127.0.0.1:5070".parse().expect("address"),
-            transport: "TCP",
+            transport: Transport::Tcp,
             target: "sip:echo@127.0.0.1".into(),
             call_id: "1-x".into(),
             tag: "t1".into(),
             user: "perf".into(),
+            from: "sip:line@trunk.example.com".into(),
         };
         let body = offer("127.0.0.1:4000".parse().expect("address"), 20, Codec::Pcmu, None);
         let routes = ["<sip:p;lr>".to_owned()];
@@ -341,11 +348,15 @@ mod tests {
             branch: "b1",
             cseq: 1,
             routes: &routes,
+            credentials: "Authorization: Digest username=\"line\"\r\n",
             body: &body,
         });
         let message = Message::parse(&bytes).expect("message");
         assert_eq!(message.method(), Some("INVITE"));
         assert_eq!(message.header("Route"), Some("<sip:p;lr>"));
+        assert_eq!(message.header("From"), Some("<sip:line@trunk.example.com>;tag=t1"));
+        assert_eq!(message.header("Authorization"), Some("Digest username=\"line\""));
+        assert_eq!(message.contact(), Some("sip:perf@127.0.0.1:5070;transport=tcp"));
         assert_eq!(message.audio(0), "127.0.0.1:4000".parse().ok());
         for length in 0..bytes.len() {
             assert_eq!(message_length(&bytes[..length]), None);

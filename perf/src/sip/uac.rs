@@ -1,10 +1,16 @@
 //! The caller's side of many calls, without sockets or clock: INVITE to 200 to ACK, then BYE,
-//! with the retransmissions that RFC 3261 17 demands of an unreliable transport.
+//! with the retransmissions that RFC 3261 17 demands of an unreliable transport, and the answers to
+//! challenges.
+
+mod answers;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddrV4;
 
+use super::access::Account;
+use super::digest::{Answers, Denied};
+use super::link::Transport;
 use super::text::{self, Caller, Message, Request};
 use crate::sound::Codec;
 use crate::srtp::{Keying, Suite};
@@ -32,7 +38,17 @@ enum State {
 struct Call {
     caller: Caller,
     keying: Option<Keying>,
+    /// Where its audio is taken.
+    rtp: SocketAddrV4,
     state: State,
+    /// Nobody wants it any more.
+    is_cancelled: bool,
+    /// Number of the last INVITE or BYE.
+    cseq: u32,
+    /// Who has asked who calls, and is told so in each request.
+    answers: Answers,
+    /// Header lines of the last request that do so.
+    credentials: String,
     /// To, with the tag once known.
     to: String,
     /// Request-URI of requests inside the dialog.
@@ -40,9 +56,10 @@ struct Call {
     routes: Vec<String>,
     /// Last request, for retransmission.
     request: Vec<u8>,
-    /// ACK of the final response, sent again for each repeat of it.
-    ack: Vec<u8>,
-    /// Real-time clock when the INVITE (or BYE) was first handed to the kernel.
+    /// ACKs of the final responses to each INVITE, sent again for each repeat of one.
+    acks: Vec<(u32, Vec<u8>)>,
+    /// Real-time clock when the INVITE (or BYE) was first handed to the kernel: what challenges
+    /// take counts.
     sent_real_ns: u64,
     interval_ns: u64,
     give_up_ns: u64,
@@ -58,6 +75,8 @@ pub(crate) enum Failure {
     Timeout,
     /// A 200 whose SDP has not the offered codec, or no key.
     NoAudio,
+    /// It was asked who calls, and that was not known or not believed.
+    Denied(Denied),
 }
 
 impl std::fmt::Display for Failure {
@@ -66,6 +85,7 @@ impl std::fmt::Display for Failure {
             Self::Status(status) => write!(f, "{status}"),
             Self::Timeout => f.write_str("timeout"),
             Self::NoAudio => f.write_str("not what was offered in the answer"),
+            Self::Denied(why) => write!(f, "{why}"),
         }
     }
 }
@@ -98,11 +118,11 @@ pub(crate) enum Event {
         /// Which.
         call: u32,
     },
-    /// Our BYE was answered, or not in time.
+    /// Our BYE was answered, or not in time, or whoever got it does not believe that it is ours.
     Ended {
         /// Which.
         call: u32,
-        /// From the BYE's sending to its answer; `None` without one.
+        /// From the BYE's sending to the answer that ended the call; `None` without one.
         bye_ns: Option<u64>,
     },
 }
@@ -112,6 +132,8 @@ pub(crate) enum Event {
 pub(crate) struct Counters {
     /// Requests that had to be sent again.
     pub(crate) retransmitted: u64,
+    /// Challenges that were answered.
+    pub(crate) challenged: u64,
     /// Final responses that came again.
     pub(crate) repeated_answers: u64,
     /// Calls that were refused with 503 and not told when to come again.
@@ -127,8 +149,12 @@ pub(crate) struct Settings {
     pub(crate) local: SocketAddrV4,
     /// Request-URI of every call.
     pub(crate) target: String,
-    /// A stream: nothing is sent twice.
-    pub(crate) reliable: bool,
+    /// What they travel on.
+    pub(crate) transport: Transport,
+    /// URI of From; of its own accord another one each call.
+    pub(crate) from: Option<String>,
+    /// Who answers challenges.
+    pub(crate) account: Option<Account>,
     /// Makes Call-IDs and branches of this run unlike any other's.
     pub(crate) run: u64,
     /// `a=ptime` of the offers.
@@ -137,6 +163,41 @@ pub(crate) struct Settings {
     pub(crate) codec: Codec,
     /// Secures the calls.
     pub(crate) srtp: Option<Suite>,
+}
+
+impl Settings {
+    /// Branch of a request: CSeq and a letter for its kind tell it from the others of its call.
+    fn branch(&self, id: u32, letter: char, cseq: u32) -> String {
+        format!("{id}{letter}{:x}.{cseq}", self.run)
+    }
+}
+
+impl Call {
+    /// The request that its state and number ask for, with credentials for who has asked for them.
+    fn next(&mut self, id: u32, settings: &Settings) -> Vec<u8> {
+        let is_bye = self.state == State::Ending;
+        let (method, letter) = if is_bye { ("BYE", 'b') } else { ("INVITE", 'i') };
+        let uri = if is_bye { &self.remote } else { &self.caller.target };
+        self.credentials = match &settings.account {
+            Some(account) => self.answers.lines(account, method, uri),
+            None => String::new(),
+        };
+        let body = if is_bye {
+            String::new()
+        } else {
+            text::offer(self.rtp, settings.ptime_ms, settings.codec, self.keying.as_ref())
+        };
+        self.caller.request(&Request {
+            method,
+            uri,
+            to: &self.to,
+            branch: &settings.branch(id, letter, self.cseq),
+            cseq: self.cseq,
+            routes: &self.routes,
+            credentials: &self.credentials,
+            body: &body,
+        })
+    }
 }
 
 /// The calls.
@@ -180,78 +241,73 @@ impl Uac {
 
     /// Starts a call whose audio we take at `rtp`. `real_ns` is read just before sending.
     pub(crate) fn invite(&mut self, id: u32, rtp: SocketAddrV4, now_ns: u64, real_ns: u64) {
-        let Settings { local, target, reliable, run, ptime_ms, codec, srtp } = &self.settings;
-        let keying = srtp.map(Keying::random);
+        let Settings { local, target, transport, from, run, srtp, .. } = &self.settings;
+        let own = || format!("sip:perf{id}@{local}");
         let caller = Caller {
             local: *local,
-            transport: if *reliable { "TCP" } else { "UDP" },
+            transport: *transport,
             target: target.clone(),
             call_id: format!("{id}-{run:x}"),
             tag: format!("{id}t{run:x}"),
             user: format!("perf{id}"),
+            from: from.clone().unwrap_or_else(own),
         };
-        let to = format!("<{target}>");
-        let request = caller.request(&Request {
-            method: "INVITE",
-            uri: target,
-            to: &to,
-            branch: &format!("{id}i{run:x}"),
-            cseq: 1,
-            routes: &[],
-            body: &text::offer(rtp, *ptime_ms, *codec, keying.as_ref()),
-        });
-        self.out.push_back(request.clone());
         let call = Call {
-            keying,
+            keying: srtp.map(Keying::random),
+            rtp,
             state: State::Calling,
-            to,
+            is_cancelled: false,
+            cseq: 0,
+            answers: Answers::default(),
+            credentials: String::new(),
+            to: format!("<{target}>"),
             remote: target.clone(),
             routes: Vec::new(),
-            request,
-            ack: Vec::new(),
+            request: Vec::new(),
+            acks: Vec::new(),
             sent_real_ns: real_ns,
             interval_ns: T1_NS,
-            give_up_ns: now_ns + GIVE_UP_NS,
+            give_up_ns: 0,
             deadline_ns: 0,
             caller,
         };
-        let first = if *reliable { call.give_up_ns } else { now_ns + T1_NS };
         self.calls.insert(id, call);
+        self.send(id, State::Calling, now_ns);
+    }
+
+    /// Sends the next INVITE or BYE of a call, which then is calling or ending.
+    fn send(&mut self, id: u32, state: State, now_ns: u64) {
+        let Self { settings, calls, out, .. } = self;
+        let Some(call) = calls.get_mut(&id) else { return };
+        call.state = state;
+        call.cseq += 1;
+        call.request = call.next(id, settings);
+        call.interval_ns = T1_NS;
+        call.give_up_ns = now_ns + GIVE_UP_NS;
+        out.push_back(call.request.clone());
+        let reliable = settings.transport.is_reliable();
+        let first = if reliable { call.give_up_ns } else { now_ns + T1_NS };
         self.arm(id, first);
     }
 
     /// Ends a call that is up, or cancels one that rings.
     pub(crate) fn hang_up(&mut self, id: u32, now_ns: u64, real_ns: u64) {
-        let (run, reliable) = (self.settings.run, self.settings.reliable);
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let branch = format!("{id}b{run:x}");
         match call.state {
             State::Up => {
-                call.request = call.caller.request(&Request {
-                    method: "BYE",
-                    uri: &call.remote,
-                    to: &call.to,
-                    branch: &branch,
-                    cseq: 2,
-                    routes: &call.routes,
-                    body: "",
-                });
-                call.state = State::Ending;
                 call.sent_real_ns = real_ns;
-                call.interval_ns = T1_NS;
-                call.give_up_ns = now_ns + GIVE_UP_NS;
-                self.out.push_back(call.request.clone());
-                let first = if reliable { call.give_up_ns } else { now_ns + T1_NS };
-                self.arm(id, first);
+                self.send(id, State::Ending, now_ns);
             }
             State::Proceeding => {
+                call.is_cancelled = true;
                 let cancel = call.caller.request(&Request {
                     method: "CANCEL",
                     uri: &call.caller.target,
                     to: &call.to,
-                    branch: &format!("{id}i{run:x}"),
-                    cseq: 1,
+                    branch: &self.settings.branch(id, 'i', call.cseq),
+                    cseq: call.cseq,
                     routes: &[],
+                    credentials: "",
                     body: "",
                 });
                 self.out.push_back(cancel);
@@ -325,11 +381,14 @@ impl Uac {
             return;
         }
         match (message.status(), message.cseq()) {
-            (Some(status), Some((1, "INVITE"))) => {
-                self.invite_response(id, status, &message, now_ns, stamp_ns);
+            (Some(..200), Some((cseq, "INVITE"))) => self.invite_rings(id, cseq),
+            (Some(_), Some((cseq, "INVITE"))) => {
+                self.invite_response(id, cseq, &message, (now_ns, stamp_ns));
             }
-            (Some(200..), Some((2, "BYE"))) => self.bye_response(id, now_ns, stamp_ns),
-            (Some(_), Some((1, "CANCEL") | (2, "BYE"))) => {}
+            (Some(200..), Some((cseq, "BYE"))) => {
+                self.bye_response(id, cseq, &message, (now_ns, stamp_ns));
+            }
+            (Some(_), Some((_, "CANCEL" | "BYE"))) => {}
             _ => self.counters.strange += 1,
         }
     }
@@ -351,90 +410,6 @@ impl Uac {
         self.out.push_back(text::response(message, status, reason));
         if known && method == "BYE" {
             self.finish(id, now_ns, Event::HungUp { call: id });
-        }
-    }
-
-    fn bye_response(&mut self, id: u32, now_ns: u64, stamp_ns: u64) {
-        match self.calls.get(&id) {
-            Some(call) if call.state == State::Ending => {
-                let bye_ns = Some(stamp_ns.saturating_sub(call.sent_real_ns));
-                self.finish(id, now_ns, Event::Ended { call: id, bye_ns });
-            }
-            Some(_) => self.counters.repeated_answers += 1,
-            None => self.counters.strange += 1,
-        }
-    }
-
-    fn invite_response(
-        &mut self,
-        id: u32,
-        status: u16,
-        message: &Message<'_>,
-        now_ns: u64,
-        stamp_ns: u64,
-    ) {
-        let Some(call) = self.calls.get_mut(&id) else {
-            self.counters.strange += 1;
-            return;
-        };
-        let early = matches!(call.state, State::Calling | State::Proceeding);
-        if status < 200 {
-            if call.state == State::Calling {
-                call.state = State::Proceeding;
-                // Timer C of RFC 3261 16.6 is minutes; a load test waits as long as timer B.
-                let give_up = call.give_up_ns;
-                self.arm(id, give_up);
-            }
-            return;
-        }
-        if !early {
-            self.counters.repeated_answers += 1;
-            self.out.push_back(call.ack.clone());
-            return;
-        }
-        call.to = message.header("To").unwrap_or_default().to_owned();
-        let accepted = status < 300;
-        if accepted {
-            call.remote = message.contact().unwrap_or(&call.caller.target).to_owned();
-            call.routes = message.route_set();
-        }
-        // The ACK of a 2xx is a transaction of its own (13.2.2.4), of another answer part of
-        // the INVITE's (17.1.1.3).
-        let branch = format!("{id}{}{:x}", if accepted { 'a' } else { 'i' }, self.settings.run);
-        call.ack = call.caller.request(&Request {
-            method: "ACK",
-            uri: if accepted { &call.remote } else { &call.caller.target },
-            to: &call.to,
-            branch: &branch,
-            cseq: 1,
-            routes: &call.routes,
-            body: "",
-        });
-        self.out.push_back(call.ack.clone());
-        let setup_ns = stamp_ns.saturating_sub(call.sent_real_ns);
-        if !accepted {
-            let bare = status == 503 && message.header("Retry-After").is_none();
-            self.counters.without_retry_after += u64::from(bare);
-            let why = Failure::Status(status);
-            self.finish(id, now_ns, Event::Failed { call: id, why });
-            return;
-        }
-        call.state = State::Up;
-        let keying = call.keying.map(|ours| {
-            let suite = self.settings.srtp?;
-            Some((ours, Keying::of_answer(message.body, suite)?))
-        });
-        match (message.audio(self.settings.codec.payload_type()), keying) {
-            (Some(rtp), None | Some(Some(_))) => {
-                let keying = keying.flatten();
-                let at_ns = stamp_ns;
-                self.events.push_back(Event::Answered { call: id, rtp, keying, setup_ns, at_ns });
-            }
-            _ => {
-                let why = Failure::NoAudio;
-                self.events.push_back(Event::Failed { call: id, why });
-                self.hang_up(id, now_ns, stamp_ns);
-            }
         }
     }
 }

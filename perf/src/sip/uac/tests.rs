@@ -3,16 +3,38 @@ use super::*;
 const MS: u64 = 1_000_000;
 
 fn uac(reliable: bool) -> Uac {
-    Uac::new(Settings {
+    Uac::new(settings(reliable))
+}
+
+fn settings(reliable: bool) -> Settings {
+    Settings {
         local: "127.0.0.1:5070".parse().expect("address"),
         target: "sip:echo@127.0.0.1:5060".into(),
-        reliable,
+        transport: if reliable { Transport::Tcp } else { Transport::Udp },
+        from: None,
+        account: None,
         run: 0xABC,
         ptime_ms: 20,
         codec: Codec::Pcmu,
         srtp: None,
+    }
+}
+
+/// Calls of somebody who has a password.
+fn known() -> Uac {
+    Uac::new(Settings {
+        from: Some("sip:alice@trunk.example.com".into()),
+        account: Some(Account::new("alice", "wonderland")),
+        ..settings(false)
     })
 }
+
+/// A challenge of a proxy.
+fn challenge(nonce: &str, more: &str) -> String {
+    format!("Proxy-Authenticate: Digest realm=\"r\", nonce=\"{nonce}\", qop=\"auth\"{more}\r\n")
+}
+
+const ASKS: &str = "407 Proxy Authentication Required";
 
 fn sent(uac: &mut Uac) -> Vec<String> {
     uac.out.drain(..).map(|bytes| String::from_utf8(bytes).expect("text")).collect()
@@ -168,4 +190,115 @@ fn strangers_are_counted() {
     uac.receive(b"\r\n\r\n", 1, 1);
     uac.receive(&[0xFF, 0xFE], 1, 1);
     assert_eq!((uac.counters.strange, uac.out.len(), uac.events.len()), (3, 0, 0));
+}
+
+/// The value of a header of a message.
+fn field<'a>(message: &'a str, name: &str) -> &'a str {
+    let of_name = |line: &'a str| line.strip_prefix(name)?.strip_prefix(": ");
+    message.lines().find_map(of_name).unwrap_or_default()
+}
+
+/// A challenged INVITE is acknowledged within its transaction and sent again in another: the same
+/// call, the next number, without a tag of the refusal; the ACK of the answer has its credentials,
+/// and the BYE its own. The time to the answer is that from the first INVITE.
+#[test]
+fn a_challenge_is_answered() {
+    let mut uac = known();
+    let first = invite(&mut uac);
+    assert_eq!(field(&first, "From"), "<sip:alice@trunk.example.com>;tag=3tabc");
+    assert!(!first.contains("Authorization"), "{first}");
+    let refusal = answer(&first, ASKS, &challenge("one", ""));
+    uac.receive(&refusal, 1, 2_000);
+    let messages = sent(&mut uac);
+    let [ack, second] = &messages[..] else { panic!("{messages:?}") };
+    assert!(ack.starts_with("ACK ") && !ack.contains("Authorization"), "{ack}");
+    assert_eq!((field(ack, "Via"), field(ack, "CSeq")), (field(&first, "Via"), "1 ACK"));
+    assert!(field(ack, "To").ends_with(";tag=srv") && uac.events.is_empty());
+    assert_eq!(field(second, "CSeq"), "2 INVITE");
+    assert_ne!(field(second, "Via"), field(&first, "Via"));
+    for name in ["From", "To", "Call-ID", "Contact"] {
+        assert_eq!(field(second, name), field(&first, name));
+    }
+    let proof = field(second, "Proxy-Authorization");
+    assert!(proof.contains("nonce=\"one\"") && proof.contains("nc=00000001"), "{proof}");
+    assert!(!second.contains("wonderland") && second.ends_with("a=sendrecv\r\n"), "{second}");
+
+    // The refusal comes again, for its ACK was lost.
+    uac.receive(&refusal, 2, 2_500);
+    assert_eq!(sent(&mut uac), [ack.as_str()]);
+    uac.receive(&answer(&first, "100 Trying", ""), 2, 2_600);
+    uac.tick(500 * MS + 1);
+    assert_eq!(sent(&mut uac), [second.as_str()], "nobody has taken the second one yet");
+
+    uac.receive(&accept(second), 3, 5_000);
+    let told = uac.events.pop_front();
+    assert!(matches!(told, Some(Event::Answered { setup_ns: 4_000, .. })), "{told:?}");
+    let ack = sent(&mut uac).remove(0);
+    assert_eq!((field(&ack, "CSeq"), field(&ack, "Proxy-Authorization")), ("2 ACK", proof));
+
+    uac.hang_up(3, 10, 7_000);
+    let bye = sent(&mut uac).remove(0);
+    assert_eq!(field(&bye, "CSeq"), "3 BYE");
+    let proof = field(&bye, "Proxy-Authorization");
+    assert!(proof.contains("uri=\"sip:srv@127.0.0.1:5061\"") && proof.contains("nc=00000002"));
+    // The nonce has become too old meanwhile.
+    let refusal = answer(&bye, ASKS, &challenge("two", ", stale=true"));
+    uac.receive(&refusal, 11, 7_200);
+    uac.receive(&refusal, 12, 7_300);
+    let byes = sent(&mut uac);
+    assert_eq!(byes.len(), 1, "{byes:?}");
+    let proof = field(&byes[0], "Proxy-Authorization");
+    assert!(proof.contains("nonce=\"two\"") && field(&byes[0], "CSeq") == "4 BYE", "{proof}");
+    uac.receive(&answer(&byes[0], "200 OK", ""), 13, 7_500);
+    assert_eq!(uac.events.pop_front(), Some(Event::Ended { call: 3, bye_ns: Some(500) }));
+    let Counters { challenged, repeated_answers, strange, .. } = uac.counters;
+    assert_eq!((challenged, repeated_answers, strange, uac.live()), (2, 2, 0, 0));
+}
+
+/// A call whose caller is not known, or not believed, fails with the reason; each refusal is
+/// acknowledged. So it is with one that nobody wants any more: it is not placed again.
+#[test]
+fn a_caller_is_not_believed() {
+    let failed = |uac: &mut Uac| match uac.events.pop_front() {
+        Some(Event::Failed { call: 3, why }) => why,
+        other => panic!("{other:?}"),
+    };
+    let mut nobody = uac(false);
+    let first = invite(&mut nobody);
+    nobody.receive(&answer(&first, ASKS, &challenge("one", "")), 1, 1);
+    assert_eq!(starts(&sent(&mut nobody)), ["ACK"]);
+    assert_eq!(failed(&mut nobody), Failure::Denied(Denied::NoAccount));
+
+    let mut wrong = known();
+    let first = invite(&mut wrong);
+    wrong.receive(&answer(&first, ASKS, &challenge("one", "")), 1, 1);
+    let second = sent(&mut wrong).remove(1);
+    wrong.receive(&answer(&second, ASKS, &challenge("two", ", stale=false")), 2, 2);
+    let ack = sent(&mut wrong);
+    assert_eq!((starts(&ack), field(&ack[0], "CSeq")), (vec!["ACK"], "2 ACK"));
+    assert_eq!(field(&ack[0], "Via"), field(&second, "Via"));
+    let why = failed(&mut wrong);
+    assert_eq!(why, Failure::Denied(Denied::Refused));
+    assert_eq!(why.to_string(), "the trunk refuses these credentials");
+
+    let mut left = known();
+    let first = invite(&mut left);
+    left.receive(&answer(&first, "180 Ringing", ""), 1, 1);
+    left.hang_up(3, 2, 2);
+    left.receive(&answer(&first, ASKS, &challenge("one", "")), 3, 3);
+    assert_eq!(starts(&sent(&mut left)), ["CANCEL", "ACK"]);
+    assert_eq!(failed(&mut left), Failure::Status(407));
+}
+
+/// A BYE that is not believed has not ended the call.
+#[test]
+fn a_bye_is_not_believed() {
+    let mut uac = uac(false);
+    let request = invite(&mut uac);
+    uac.receive(&accept(&request), 1, 1);
+    uac.hang_up(3, 2, 2);
+    let bye = sent(&mut uac).remove(1);
+    uac.receive(&answer(&bye, "401 Unauthorized", ""), 3, 3);
+    assert_eq!(uac.events.pop_back(), Some(Event::Ended { call: 3, bye_ns: None }));
+    assert!(sent(&mut uac).is_empty());
 }
