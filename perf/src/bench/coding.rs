@@ -49,9 +49,9 @@ impl Coding {
             Self::Companded(law) => {
                 // A code is searched for, but once for all samples that are alike.
                 let mut known = HashMap::new();
-                let mut code =
+                let code =
                     |sample: &i16| *known.entry(*sample).or_insert_with(|| law.encode(*sample));
-                sound.iter().map(&mut code).collect()
+                sound.iter().map(code).collect()
             }
             Self::Linear { samples } => {
                 let next = sound.iter().skip(1).chain(sound.last());

@@ -102,6 +102,15 @@ impl Ear {
             return;
         };
         let samples = payload.len() / self.coding.sample_bytes();
+        let at_ns = match self.playing {
+            Playing::OnArrival => arrived_ns,
+            Playing::InTurn => arrived_ns.max(self.played_ns),
+        };
+        self.played_ns = at_ns + (samples as f64 * SAMPLE_NS) as u64;
+        if self.playing == Playing::InTurn && self.sent_ns.is_empty() {
+            // What a server sends before anything is said takes its turn, and is not sought in.
+            return;
+        }
         let to = from + samples;
         if self.heard.len() < to {
             self.heard.resize(to, 0.0);
@@ -111,11 +120,6 @@ impl Ear {
                 *sample = heard;
             }
         }
-        let at_ns = match self.playing {
-            Playing::OnArrival => arrived_ns,
-            Playing::InTurn => arrived_ns.max(self.played_ns),
-        };
-        self.played_ns = at_ns + (samples as f64 * SAMPLE_NS) as u64;
         self.packets.push((from, to, at_ns));
     }
 
@@ -210,15 +214,18 @@ mod tests {
         }
     }
 
-    /// What comes in a burst is heard in its turn.
+    /// What comes in a burst is heard in its turn, and behind what came before anything was said,
+    /// which is not kept.
     #[test]
     fn a_burst_is_played_in_turn() {
         let mut ear = Ear::new(Coding::Companded(Law::Pcmu), Playing::InTurn, PACKET);
-        for packet in 0..3 {
+        ear.hears(0, &[0xFF; PACKET], 1_000);
+        ear.says(1_000);
+        for packet in 1..4 {
             ear.hears(packet * 160, &[0xFF; PACKET], 1_000);
         }
         let starts: Vec<u64> = ear.packets.iter().map(|(.., at)| *at).collect();
-        assert_eq!(starts, [1_000, 1_000 + PACKET_NS, 1_000 + 2 * PACKET_NS]);
+        assert_eq!(starts, [1, 2, 3].map(|turn| 1_000 + turn * PACKET_NS));
     }
 
     /// A clock that jumps far away is left out and counted.

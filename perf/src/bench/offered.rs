@@ -55,15 +55,13 @@ impl<'c> Offered<'c> {
     pub(super) fn place(&mut self, talk: &mut Conversation<'_>, calls: u32) -> Result<()> {
         let start = clock::mono_ns();
         for number in 0..u64::from(calls) {
-            clock::sleep_until(start + number * SECOND_NS / RATE_HZ);
+            self.attend(talk, start + number * SECOND_NS / RATE_HZ)?;
             self.setup.placed += 1;
             self.carrier.offer();
-            self.look(talk)?;
         }
         let end = clock::mono_ns() + PATIENCE_NS;
         while self.settled() < u64::from(calls) && clock::mono_ns() < end {
-            clock::sleep_until(clock::mono_ns() + LOOK_NS);
-            self.look(talk)?;
+            self.attend(talk, clock::mono_ns() + LOOK_NS)?;
         }
         let missing = u64::from(calls).saturating_sub(self.settled());
         if missing > 0 {
@@ -72,6 +70,20 @@ impl<'c> Offered<'c> {
         match self.up() {
             0 => Err(PerfError::Peer(format!("no call came up: {:?}", self.setup.failed))),
             _ => Ok(()),
+        }
+    }
+
+    /// Listens, and takes what has become of calls, until then. Of what waited together the kernel
+    /// tells one time: a server that sends all the while would be heard later than it spoke.
+    fn attend(&mut self, talk: &mut Conversation<'_>, until_ns: u64) -> Result<()> {
+        loop {
+            talk.listen()?;
+            self.look(talk)?;
+            let now = clock::mono_ns();
+            if now >= until_ns {
+                return Ok(());
+            }
+            clock::sleep_until(until_ns.min(now + LOOK_NS));
         }
     }
 
@@ -120,9 +132,7 @@ impl<'c> Offered<'c> {
         }
         let end = clock::mono_ns() + GOODBYE_NS;
         while self.gone < self.calls.len() && clock::mono_ns() < end {
-            clock::sleep_until(clock::mono_ns() + LOOK_NS);
-            self.look(talk)?;
-            talk.listen()?;
+            self.attend(talk, clock::mono_ns() + LOOK_NS)?;
         }
         while clock::mono_ns() < end && !self.carrier.is_idle()? {
             std::thread::sleep(IDLE_GAP);
