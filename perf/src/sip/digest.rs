@@ -120,7 +120,8 @@ fn parameter(text: &str) -> Option<(&str, &str, &str)> {
     let Some(quoted) = rest.strip_prefix('"') else {
         let end = rest.find(',').unwrap_or(rest.len());
         let (value, behind) = rest.split_at(end);
-        return Some((name, value.trim_end(), behind));
+        // What is not quoted is a token, and has at least one letter.
+        return (end > 0).then(|| (name, value.trim_end(), behind));
     };
     let mut is_escaped = false;
     let end = quoted.bytes().position(|byte| {
