@@ -56,7 +56,7 @@ LONG = {
 PAGES = {"pages": "perf/pages.py --perf {bin}/talkpath-perf --pages 1 --calls 1000 --secs 20 --rounds 3"}
 # More and more calls until something gives, by each way that a call comes in.
 CARRIERS = ("cloudonix", "exotel", "genesys", "plivo", "telnyx", "twilio", "vobiz", "vonage")
-KNEES = {f"knee-{way}": f"talkpath bench density {target} --from 800 --grow-pct 50 --rate 200 --secs 4" for way, target in {
+KNEES = {f"knee-{way}": f"talkpath bench density {target} --from 900 --grow-pct 30 --most 3000 --rate 200 --secs 4" for way, target in {
     "sip": "sip:echo@127.0.0.1",
     "audiosocket": "audiosocket://127.0.0.1:9092",
     "pbx": "'ws://127.0.0.1:8080/api/v1/media?to=echo' --speaks pbx",

@@ -21,6 +21,7 @@ use super::line::Parting;
 use super::linger::Lingering;
 use super::mux::{Mailbox, Ports};
 use super::path::Agent;
+use super::phases::Phases;
 use super::poller::Poller;
 use super::taps::Taps;
 use super::together::Together;
@@ -57,6 +58,8 @@ pub(super) struct Context {
     pub(super) now: MonoTime,
     /// How early packets may leave.
     pub(super) together: Together,
+    /// When packets are due within 20 ms.
+    pub(super) phases: Phases,
     pub(super) poller: Poller,
     /// One packet, received or to be sent.
     pub(super) packet: Box<[u8]>,
@@ -103,6 +106,7 @@ impl Context {
         Ok(Self {
             now: super::poller::now(),
             together: Together::new(super::poller::now()),
+            phases: Phases::new(super::poller::now()),
             poller,
             ports,
             packet: vec![0; PACKET_BYTES].into(),

@@ -50,6 +50,7 @@ mod peer;
 mod peer_digits;
 mod peer_end;
 mod peer_socket;
+mod phases;
 pub mod play;
 pub mod poller;
 mod record;

@@ -85,11 +85,19 @@ impl MediaPath {
             return;
         };
         let ptime = Duration::from_millis(u64::from(format.ptime_ms));
+        if waited.is_none() && !std::mem::replace(&mut self.phase_kept, true) {
+            let later = ctx.phases.place(ctx.now, self.next_tick);
+            if later > Duration::ZERO {
+                self.next_tick += later;
+                return;
+            }
+        }
         if waited.is_none() && self.lacks_audio() && self.hole.opens(self.next_tick, ptime, ctx.now)
         {
             return;
         }
         self.phase_free = false;
+        ctx.phases.count(self.next_tick);
         // What waited for the agent is not late by us.
         let due = waited.unwrap_or(self.next_tick);
         ctx.metrics.lateness.record(ctx.now.since(due));
@@ -355,6 +363,7 @@ impl MediaPath {
                 && !self.hushed
                 && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
             self.phase_free = waits;
+            self.phase_kept = false;
             self.next_tick = if waits { now + FIRST_AUDIO_WAIT } else { now };
         }
     }

@@ -98,6 +98,8 @@ pub(super) struct MediaPath {
     pub(super) hole: Hole,
     /// No packet has gone out yet, and the agent's first audio may say when one does.
     pub(super) phase_free: bool,
+    /// It keeps the phase that it has.
+    pub(super) phase_kept: bool,
     /// Media time by which packets of their own lengths are behind the clock, in ticks.
     pub(super) owed_ticks: i64,
     /// When the packet was due before which the pacer was stopped.
@@ -166,6 +168,7 @@ impl MediaPath {
             next_tick: MonoTime::MAX,
             hole: Hole::NONE,
             phase_free: true,
+            phase_kept: false,
             owed_ticks: 0,
             stopped_at: None,
             timeline: Timeline::default(),
