@@ -85,7 +85,7 @@ mod tests {
         let (mut phases, mut due) = (Phases::new(now), Vec::<MonoTime>::new());
         let (mut begun, mut longest) = (0, Duration::ZERO);
         while begun < pacers {
-            if now.since(MonoTime::ZERO).as_millis() as u64 % every_ms == 0 {
+            if (now.since(MonoTime::ZERO).as_millis() as u64).is_multiple_of(every_ms) {
                 let later = phases.place(now, now);
                 longest = longest.max(later);
                 due.push(now + later);
