@@ -22,11 +22,11 @@ const LOOKS: usize = 5;
 /// Calls of a thread with which it refuses none.
 pub const CALLS_MIN: u32 = 32;
 /// The share of its time, in percent, that a thread's calls may take.
-pub const BUSY_MAX_PCT: u32 = 85;
+pub const BUSY_MAX_PCT: u32 = 80;
 /// Below this share a thread that refused calls takes them again.
-const BUSY_AGAIN_PCT: u32 = 80;
+const BUSY_AGAIN_PCT: u32 = 75;
 /// A thread beyond this has refused too late.
-const BUSY_FULL_PCT: u32 = 92;
+const BUSY_FULL_PCT: u32 = 90;
 /// Frames that have to be late before a share of them says anything.
 const LATE_FRAMES_MIN: u64 = 5;
 /// Looks in which frames were late: one stop of the host is no overload.
