@@ -339,8 +339,8 @@ impl Store {
         Ok(row.get::<i64>("found")?.unsigned_abs())
     }
 
-    /// Up to `limit` calls of a node that began before `before` and are not over; of all nodes if
-    /// none is named.
+    /// Up to `limit` calls of a node that began before `before` and are not over, those behind
+    /// `after` in the order of their ids; of all nodes if none is named.
     ///
     /// # Errors
     ///
@@ -349,12 +349,16 @@ impl Store {
         &self,
         node: Option<NodeId>,
         before: Timestamp,
+        after: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<Uuid>, StoreError> {
         let query = Query::new("SELECT id FROM calls WHERE ended_at IS NULL AND created_at < ");
         let mut query = query.push_bind(before);
         if let Some(node) = node {
             query = query.push(" AND node_id = ").push_bind(node);
+        }
+        if let Some(after) = after {
+            query = query.push(" AND id > ").push_bind(after);
         }
         let rows = self.fetch_all(query.push(" ORDER BY id LIMIT ").push_bind(limit)).await?;
         rows.iter().map(|row| row.get("id")).collect()

@@ -14,8 +14,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Every so many looks it is each call that is looked for, not whether there are too many: a call
 /// that has gone silent may hide behind another that has just begun.
 const EACH_LOOK: u32 = 10;
-/// Calls that are looked at in one go.
-const LOOK_MAX: u32 = 10_000;
+/// Calls of before that are closed in one go.
+const CLOSE_MAX: u32 = 10_000;
+/// Calls that are looked at in one go: what is read of more would be in memory at once, of which
+/// the allocator gives back only a part.
+const LOOK_MAX: u32 = 64;
 /// Calls that are younger are not looked for: a call that begins is told in two places, one after
 /// the other.
 const YOUNG: Duration = Duration::from_secs(10);
@@ -42,7 +45,7 @@ async fn close_calls(store: &Store, node: NodeId, log: &LogHandle) -> Result<usi
     let node = store.is_shared().then_some(node);
     let mut tried = HashSet::new();
     loop {
-        let open = store.open_calls(node, Timestamp::now(), LOOK_MAX).await?;
+        let open = store.open_calls(node, Timestamp::now(), None, CLOSE_MAX).await?;
         let left = open.len();
         let fresh: Vec<Uuid> = open.into_iter().filter(|call| tried.insert(*call)).collect();
         if fresh.is_empty() {
@@ -101,21 +104,22 @@ async fn look(
     calls: &Handle,
 ) -> Result<usize, StoreError> {
     let old = Timestamp::now().before(YOUNG);
-    let open = store.open_calls(Some(node), old, LOOK_MAX).await?;
-    if open.is_empty() {
-        return Ok(0);
+    let (mut closed, mut after) = (0, None);
+    loop {
+        let open = store.open_calls(Some(node), old, after, LOOK_MAX).await?;
+        let Some(last) = open.last().copied() else { return Ok(closed) };
+        after = Some(last);
+        let ids = open.clone();
+        // Without an answer the server goes down, and it says of each call that it ends.
+        let Some(living) = calls.ask(|reply| Request::Living { calls: ids, reply }).await else {
+            return Ok(closed);
+        };
+        let living: HashSet<Uuid> = living.into_iter().collect();
+        // What the control told before it answered comes first: of a call that has just ended, that
+        // is its end, and nothing is lost.
+        for call in open.into_iter().filter(|call| !living.contains(call)) {
+            log.lost(call).await;
+            closed += 1;
+        }
     }
-    let ids = open.clone();
-    // Without an answer the server goes down, and it says of each call that it ends.
-    let Some(living) = calls.ask(|reply| Request::Living { calls: ids, reply }).await else {
-        return Ok(0);
-    };
-    let living: HashSet<Uuid> = living.into_iter().collect();
-    let silent: Vec<Uuid> = open.into_iter().filter(|call| !living.contains(call)).collect();
-    // What the control told before it answered comes first: of a call that has just ended, that
-    // is its end, and nothing is lost.
-    for call in &silent {
-        log.lost(*call).await;
-    }
-    Ok(silent.len())
 }

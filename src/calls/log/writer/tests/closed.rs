@@ -90,6 +90,50 @@ fn calls_gone_silent_are_closed() {
     });
 }
 
+/// However many calls are open, each is looked at once, and few of them at a time.
+#[test]
+fn many_calls_are_looked_at_in_parts() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let (ours, node) = (store.default_organisation(), NodeId::new());
+        let log = Log::start(&store, node);
+        let open: Vec<Uuid> = (0..150).map(|_| Uuid::now_v7()).collect();
+        for call in &open {
+            told(*call, ours).into_iter().take(5).for_each(|fact| assert!(log.handle.tell(fact)));
+        }
+        assert!(log.handle.flush().await);
+        let silent = [open[0], open[70], open[149]];
+        let (calls, mut requests) = Handle::pair(1);
+        let control = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            while let Some(request) = requests.recv().await {
+                match request {
+                    Request::Count { reply } => reply.send(147).unwrap(),
+                    Request::Living { mut calls, reply } => {
+                        assert!(calls.len() <= 64);
+                        asked.extend_from_slice(&calls);
+                        calls.retain(|call| !silent.contains(call));
+                        reply.send(calls).unwrap();
+                    }
+                    request => panic!("{request:?}"),
+                }
+            }
+            asked
+        });
+        let found = watchdog::look_if_too_many(&store, node, &log.handle, &calls).await;
+        assert_eq!(found.unwrap(), 3);
+        drop(calls);
+        let mut all = open.clone();
+        all.sort_unstable();
+        assert_eq!(control.await.unwrap(), all);
+        assert!(log.handle.flush().await);
+        for call in silent {
+            let closed = store.call(ours, call).await.unwrap().summary;
+            assert_eq!((closed.state, closed.cause), (State::Completed, Some(Cause::NodeLost)));
+        }
+    });
+}
+
 /// Calls of a node that died are closed by another, once; those of nodes that live stay.
 #[test]
 fn dead_nodes_leave_no_open_calls() {
