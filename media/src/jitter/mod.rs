@@ -135,6 +135,8 @@ pub struct JitterBuffer {
     /// Samples of the last pull.
     pull_samples: usize,
     scaled_at: MonoTime,
+    /// When nothing was found that could be left out.
+    unscaled_at: MonoTime,
     counters: JitterCounters,
     depth_min: usize,
     depth_max: usize,
@@ -167,6 +169,7 @@ impl JitterBuffer {
             stalled: 0,
             pull_samples: samples(20),
             scaled_at: MonoTime::ZERO,
+            unscaled_at: MonoTime::ZERO,
             counters: JitterCounters::default(),
             depth_min: usize::MAX,
             depth_max: 0,

@@ -26,6 +26,9 @@ const FAR_ABOVE_NS: i64 = 60_000_000;
 const DOWN_EVERY: Duration = Duration::from_millis(120);
 /// The same while the delay is far above the target.
 const DOWN_FAST_EVERY: Duration = Duration::from_millis(40);
+/// The least time from a place that could not be left out to the next try: sound without a period,
+/// such as noise, has none a frame later either, and the search costs more than all else of a pull.
+const DOWN_AGAIN: Duration = Duration::from_millis(40);
 /// How much louder than the background quiet sound may be.
 const QUIET_FACTOR: f32 = 2.0;
 /// Sound that is quiet on any background: -58 dBov.
@@ -377,6 +380,7 @@ impl JitterBuffer {
             let far = above > FAR_ABOVE_NS;
             let every = if far { DOWN_FAST_EVERY } else { DOWN_EVERY };
             if now.since(self.scaled_at) < every
+                || (!far && now.since(self.unscaled_at) < DOWN_AGAIN)
                 || self.depth() < self.pull_samples + self.ready.to_shorten()
             {
                 return None;
@@ -385,7 +389,7 @@ impl JitterBuffer {
             let urgency = if far { Urgency::Now } else { Urgency::Unheard };
             let left_out = self.ready.shorten(quiet, urgency);
             self.counters.accelerated_samples += left_out as u64;
-            self.scaled_at = if left_out > 0 { now } else { self.scaled_at };
+            *(if left_out > 0 { &mut self.scaled_at } else { &mut self.unscaled_at }) = now;
             return (left_out > 0).then_some(Kind::Accelerated);
         }
         if above < -BELOW_NS {
