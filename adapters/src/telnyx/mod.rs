@@ -21,9 +21,17 @@ mod verify;
 
 use media::codec::AudioFormat;
 
-use crate::op::{ApiLimits, CallOps};
+use crate::op::{ApiLimits, CallOps, Rate};
 use crate::spec::{MediaPlan, MediaTransport, ProviderSpec, WireFormat};
 use crate::ui::{Connectivity, UiMetadata};
+
+/// Dials of an account that has not asked for more, 30 a second, summed over 5 seconds (the page
+/// "Dials per second limit").
+const DIALS: Rate = Rate { count: 150, window_ms: 5_000 };
+/// Commands. The carrier tells how many it takes with each refusal (429, `x-ratelimit-reset`), and
+/// then all wait for as long as it asks; calls that come in must not wait for less than that to be
+/// answered.
+const COMMANDS: Rate = Rate { count: 200, window_ms: 1_000 };
 
 const fn frames_of_20_ms(audio: AudioFormat) -> WireFormat {
     WireFormat { audio, ptime_ms: 20 }
@@ -80,7 +88,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         provision: Some(numbers::provision),
     },
     authorize: None,
-    limits: ApiLimits::NONE,
+    limits: ApiLimits { originate: Some(DIALS), requests: Some(COMMANDS) },
     trunks: None,
     flow: Some(flow::open),
     events: None,
