@@ -241,8 +241,11 @@ impl Way {
             return self.cut(of, to, audio, &mut ctx.packet, taps, (what, late));
         }
         let (from, at) = (self.converter.from().clock_hz(), self.converter.to().clock_hz());
+        if what.kind == PassedKind::Audio {
+            self.repack.passed(scaled(what.arrival.ext_ts, from, at), audio);
+        }
         let before = match what.kind {
-            PassedKind::Audio => held * u64::from(from) / u64::from(at.max(1)),
+            PassedKind::Audio => scaled(held, at, from),
             PassedKind::Event | PassedKind::Comfort => 0,
         };
         let ext_ts = what.arrival.ext_ts.saturating_sub(before);
@@ -281,10 +284,9 @@ impl Way {
         {
             leg.catch_up(of.now);
         }
-        let (from, at) = (self.converter.from(), self.converter.to());
-        let ext_ts = what.arrival.ext_ts * u64::from(at.clock_hz());
+        let (from, at) = (self.converter.from().clock_hz(), self.converter.to().clock_hz());
         let packet = Uncut {
-            ext_ts: ext_ts / u64::from(from.clock_hz().max(1)),
+            ext_ts: scaled(what.arrival.ext_ts, from, at),
             after_loss: what.arrival.gap > 0,
             marker: what.marker,
             payload: audio,
@@ -293,6 +295,12 @@ impl Way {
             send_piece(&of, to, (piece, payload), out, taps.as_deref_mut());
         });
     }
+}
+
+/// Ticks of one clock in those of another.
+const fn scaled(ticks: u64, from_hz: u32, to_hz: u32) -> u64 {
+    let from_hz = if from_hz > 0 { from_hz } else { 1 };
+    ticks * to_hz as u64 / from_hz as u64
 }
 
 /// The moment in which something passes, and what counts it.

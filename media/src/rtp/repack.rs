@@ -72,6 +72,12 @@ impl Repack {
         (self.length, self.end_ts, self.next) = (0, None, NO_GAP);
     }
 
+    /// Something was sent whole, past what is cut: what comes next follows it.
+    pub fn passed(&mut self, ext_ts: u64, payload: &[u8]) {
+        let end = ext_ts + u64::from(self.format.payload_ticks(payload));
+        self.end_ts = self.end_ts.map(|last| last.max(end));
+    }
+
     /// Takes a packet, and gives packets of `ptime_ms` to `sink` as they are full.
     pub fn push(&mut self, ptime_ms: u32, packet: Uncut<'_>, mut sink: impl FnMut(&Piece, &[u8])) {
         let Uncut { ext_ts, after_loss, marker, payload } = packet;
@@ -156,6 +162,25 @@ mod tests {
                 assert!(sound.starts_with(&heard) && sound.len() - heard.len() < whole);
             }
         }
+    }
+
+    /// What was sent whole in between is no gap.
+    #[test]
+    fn what_passes_whole_is_followed() {
+        let mut repack = Repack::new(AudioFormat::PCMU);
+        let mut pieces = Vec::new();
+        repack.passed(0, &[1; 160]);
+        assert!(!repack.has_begun());
+        for (ext_ts, bytes) in [(0, 320), (640, 320)] {
+            let payload = &vec![1; bytes][..];
+            let packet = Uncut { ext_ts, after_loss: false, marker: false, payload };
+            repack.push(20, packet, |piece, payload| pieces.push((*piece, payload.len())));
+            repack.passed(ext_ts + 320, &[1; 160]);
+            repack.passed(ext_ts + 480, &[1; 160]);
+            // Late.
+            repack.passed(ext_ts, &[1; 160]);
+        }
+        assert_eq!(pieces, [(NO_GAP, 160); 4]);
     }
 
     /// A loss lets go what waits, and is told in packets of the new length; a pause is told as the
