@@ -430,22 +430,18 @@ fn stored_peers_are_registered_watched_and_called() {
     server.end();
 }
 
-/// A call that goes on through a trunk of another country, where the same digits are another
-/// number, costs what that one does.
-#[test]
-fn the_next_trunk_has_its_own_price() {
-    let server = Running::start();
-    let ours = server.ours();
-    server.agent(ours, "bot");
-    let euro = Currency::parse("EUR").unwrap();
-    let rate = |per_minute| Rate {
-        currency: euro,
-        per_minute: Amount::parse(per_minute).unwrap(),
-        increment_s: 60,
-        connection: Amount::ZERO,
-    };
-    let (german, french) = (rate("0.60"), rate("0.10"));
-    for (prefix, rate) in [("49", german), ("33", french)] {
+const EURO: &str = "EUR";
+
+/// Rates by prefix, a cap of what calls cost a day, and a trunk of either country, by these
+/// gateways; Germany's is the first that is called through.
+fn two_countries(
+    server: &Running,
+    rates: &[(&str, Rate)],
+    a_day: Option<Amount>,
+    to: [&Gateway; 2],
+) {
+    let (ours, euro) = (server.ours(), Currency::parse(EURO).unwrap());
+    for &(prefix, rate) in rates {
         let fields = RateFields { prefix: prefix.to_owned(), rate };
         server.run(server.store().create_rate(ours, &fields, &Actor::Command)).unwrap();
     }
@@ -456,13 +452,11 @@ fn the_next_trunk_has_its_own_price() {
         calls_per_second: own.calls_per_second,
         settings: own.settings,
     };
-    fields.set_money(Some(Cap { currency: euro, a_day: None, a_month: None }));
+    fields.set_money(Some(Cap { currency: euro, a_day, a_month: None }));
     let priced = server.store().update_organisation(ours, &fields, &Actor::Command);
     server.run(priced).unwrap();
-    let refuses = Gateway::start(Manner::Refuses("503 Service Unavailable"));
-    let answers = Gateway::start(Manner::Answers);
-    for (country, gateway, network) in
-        [("DE", &refuses, "198.51.100.1"), ("FR", &answers, "198.51.100.2")]
+    for ((country, network), gateway) in
+        [("DE", "198.51.100.1"), ("FR", "198.51.100.2")].into_iter().zip(to)
     {
         let target = json!({ "host": "127.0.0.1", "port": gateway.address.port() });
         let config = json!({
@@ -479,10 +473,34 @@ fn the_next_trunk_has_its_own_price() {
         server.run(made).unwrap();
     }
     server.wait("trunks, rates and currency", |snapshot| {
-        let priced = ["49301234567", "33301234567"].map(|to| snapshot.rates().find(euro, Some(to)));
+        let found = |&(prefix, rate): &(&str, Rate)| {
+            snapshot.rates().find(euro, Some(&format!("{prefix}301234567"))) == Some(rate)
+        };
         let both = snapshot.outbound(ours.0, |_| None).len() == 2;
-        both && priced == [Some(german), Some(french)] && snapshot.cap(ours.0).is_some()
+        both && rates.iter().all(found) && snapshot.cap(ours.0).is_some()
     });
+}
+
+fn by_the_minute(per_minute: &str) -> Rate {
+    Rate {
+        currency: Currency::parse(EURO).unwrap(),
+        per_minute: Amount::parse(per_minute).unwrap(),
+        increment_s: 60,
+        connection: Amount::ZERO,
+    }
+}
+
+/// A call that goes on through a trunk of another country, where the same digits are another number,
+/// costs what that one does.
+#[test]
+fn the_next_trunk_has_its_own_price() {
+    let server = Running::start();
+    let ours = server.ours();
+    server.agent(ours, "bot");
+    let (german, french) = (by_the_minute("0.60"), by_the_minute("0.10"));
+    let refuses = Gateway::start(Manner::Refuses("503 Service Unavailable"));
+    let answers = Gateway::start(Manner::Answers);
+    two_countries(&server, &[("49", german), ("33", french)], None, [&refuses, &answers]);
     let call = server.place(json!({ "to": "0301234567", "agent": "bot" })).unwrap();
     assert_eq!(call.trunk.as_deref(), Some("DE"));
     until(SOON, "an answer", || {
@@ -497,6 +515,33 @@ fn the_next_trunk_has_its_own_price() {
     let estimate = record.summary.estimate.unwrap();
     assert_eq!(estimate.amount, Amount::parse("0.10").unwrap());
     server.end();
+}
+
+/// Where money is counted, a trunk whose price is not known, or above what is left, is left out; the
+/// others are called through.
+#[test]
+fn a_trunk_without_a_price_is_left_out() {
+    let a_day = Amount::parse("0.50").unwrap();
+    let french = ("33", by_the_minute("0.10"));
+    for rates in [vec![french], vec![("49", by_the_minute("0.60")), french]] {
+        let server = Running::start();
+        server.agent(server.ours(), "bot");
+        let (german, answers) = (Gateway::start(Manner::Answers), Gateway::start(Manner::Answers));
+        two_countries(&server, &rates, Some(a_day), [&german, &answers]);
+        // Until it is known what was spent before, nothing is placed.
+        let call = until(SOON, "its accounts", || {
+            let placed = server.place(json!({ "to": "0301234567", "agent": "bot" }));
+            (!matches!(placed, Err(RequestError::Full))).then_some(placed)
+        });
+        let call = call.unwrap();
+        assert_eq!(call.trunk.as_deref(), Some("FR"));
+        let nowhere = server.place(json!({ "to": "+44301234567", "agent": "bot" }));
+        assert!(nowhere.is_err(), "no trunk has a price for that: {nowhere:?}");
+        let handle = &server.app.reach.handle;
+        let id = call.id.to_string();
+        server.run(handle.ask(|reply| Request::HangUp { call: id, reply })).unwrap().unwrap();
+        server.end();
+    }
 }
 
 /// A call that no server of its trunk puts through goes on through the next trunk, with its offer

@@ -36,12 +36,22 @@ impl Control {
         wanted: &PlaceCall,
         bearing: &Bearing,
     ) -> Result<Option<Hold>, RequestError> {
-        let country = match bearing {
-            Bearing::Phones(_) | Bearing::Straight => return Ok(None),
-            Bearing::Trunks(trunks) => trunks.first().and_then(|trunk| trunk.country.as_deref()),
-            Bearing::Carriers(_) => None,
-        };
-        self.hold_first(snapshot, organisation, &wanted.to, country)
+        let mut hold = |country| self.hold_first(snapshot, organisation, &wanted.to, country);
+        match bearing {
+            Bearing::Phones(_) | Bearing::Straight => Ok(None),
+            // Where one has no rate, or one too high, another is tried, as it is further on.
+            Bearing::Trunks(trunks) => {
+                let mut held = Err(RequestError::Full);
+                for trunk in trunks {
+                    held = hold(trunk.country.as_deref());
+                    if held.is_ok() {
+                        break;
+                    }
+                }
+                held
+            }
+            Bearing::Carriers(_) => hold(None),
+        }
     }
 
     /// The same of whatever is called through a trunk of this country.
