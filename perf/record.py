@@ -50,7 +50,8 @@ WATCHED = {
 }
 # What takes as long as all others together, and is made when it is named.
 LONG = {
-    "soak": "talkpath bench soak sip:echo@127.0.0.1 --calls 1250 --minutes 30 --rate 100",
+    "soak": "talkpath bench soak sip:echo@127.0.0.1 --calls 1250 --minutes 30 --rate 100 "
+            "--plot docs/images/soak.svg",
 }
 # The same with pages open.
 PAGES = {"pages": "perf/pages.py --perf {bin}/talkpath-perf --pages 1 --calls 1000 --secs 20 --rounds 3"}
