@@ -490,8 +490,8 @@ fn by_the_minute(per_minute: &str) -> Rate {
     }
 }
 
-/// A call that goes on through a trunk of another country, where the same digits are another number,
-/// costs what that one does.
+/// A call that goes on through a trunk of another country, where the same digits are another
+/// number, costs what that one does.
 #[test]
 fn the_next_trunk_has_its_own_price() {
     let server = Running::start();
@@ -517,8 +517,8 @@ fn the_next_trunk_has_its_own_price() {
     server.end();
 }
 
-/// Where money is counted, a trunk whose price is not known, or above what is left, is left out; the
-/// others are called through.
+/// Where money is counted, a trunk whose price is not known, or above what is left, is left out;
+/// the others are called through.
 #[test]
 fn a_trunk_without_a_price_is_left_out() {
     let a_day = Amount::parse("0.50").unwrap();
