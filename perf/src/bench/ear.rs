@@ -130,10 +130,12 @@ impl Ear {
         Some(sent_ns as f64 - before_end as f64 * SAMPLE_NS)
     }
 
-    /// When a place of what was heard sounded.
+    /// When a place of what was heard sounded. One that is found a hair before a packet is of that
+    /// packet: the one before may have come at another time.
     fn heard_ns(&self, place: f64) -> Option<f64> {
+        let sample = place.round() as usize;
         let (from, _, at_ns) =
-            self.packets.iter().find(|(from, to, _)| (*from..*to).contains(&(place as usize)))?;
+            self.packets.iter().find(|(from, to, _)| (*from..*to).contains(&sample))?;
         Some(*at_ns as f64 + (place - *from as f64) * SAMPLE_NS)
     }
 
@@ -226,6 +228,20 @@ mod tests {
         }
         let starts: Vec<u64> = ear.packets.iter().map(|(.., at)| *at).collect();
         assert_eq!(starts, [1, 2, 3].map(|turn| 1_000 + turn * PACKET_NS));
+    }
+
+    /// A chirp begins with a packet, and its place is found to a fraction of a sample: it sounds
+    /// when that packet does, not when the one before did, which came late.
+    #[test]
+    fn a_place_is_of_its_packet() {
+        let mut ear = Ear::new(Coding::Companded(Law::Pcmu), Playing::OnArrival, PACKET);
+        for (number, late_ns) in [(0, 3_000_000), (1, 0), (2, 0)] {
+            ear.hears(number * 160, &[0xFF; PACKET], u64::from(number) * PACKET_NS + late_ns);
+        }
+        let second = (ROOM_SAMPLES + PACKET) as f64;
+        let heard_ns = ear.heard_ns(second - 0.02).unwrap();
+        assert!((heard_ns - PACKET_NS as f64).abs() < 3_000.0, "{heard_ns}");
+        assert!(ear.heard_ns(second - 1.0).unwrap() > PACKET_NS as f64 + 2_000_000.0);
     }
 
     /// A clock that jumps far away is left out and counted.
