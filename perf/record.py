@@ -48,6 +48,11 @@ WATCHED = {
     "setup-1500": "setup --rate 1500 --secs 60",
     "barge": "barge --to bench --listen 127.0.0.1:9100 --trials 1000",
 }
+# From mouth to ear, through the built-in echo and through an agent that says back what it hears.
+LATENCY = {name: f"talkpath bench latency {whom} --calls 50 --secs 20 --metrics http://127.0.0.1:8080/metrics" for name, whom in {
+    "latency": "sip:echo@127.0.0.1 --plot docs/images/latency.svg",
+    "latency-agent": "sip:bench@127.0.0.1 --with-agent 127.0.0.1:9100",
+}.items()}
 # What takes as long as all others together, and is made when it is named.
 LONG = {
     "soak": "talkpath bench soak sip:echo@127.0.0.1 --calls 1250 --minutes 30 --rate 100 "
@@ -58,16 +63,16 @@ PAGES = {"pages": "perf/pages.py --perf {bin}/talkpath-perf --pages 1 --calls 10
 # More and more calls until something gives, by each way that a call comes in.
 CARRIERS = ("cloudonix", "exotel", "genesys", "plivo", "telnyx", "twilio", "vobiz", "vonage")
 KNEES = {f"knee-{way}": f"talkpath bench density {target} --from 900 --grow-pct 30 --most 3000 --rate 200 --secs 4" for way, target in {
-    "sip": "sip:echo@127.0.0.1",
+    "sip": "sip:echo@127.0.0.1 --plot docs/images/density.svg",
     "audiosocket": "audiosocket://127.0.0.1:9092",
     "pbx": "'ws://127.0.0.1:8080/api/v1/media?to=echo' --speaks pbx",
     **{carrier: f"--carrier {carrier}" for carrier in CARRIERS},
 }.items()}
 KNEE_S_MAX = 300
 AUDIOSOCKET = '[audiosocket]\nlisten = "127.0.0.1:9092"\nto = "echo"\n'
-BY_DEFAULT = HOSTED | WATCHED | PAGES
+BY_DEFAULT = HOSTED | WATCHED | PAGES | LATENCY
 MEASUREMENTS = {name: f"talkpath-perf {line}" for name, line in (HOSTED | WATCHED).items()}
-MEASUREMENTS |= PAGES | KNEES | LONG
+MEASUREMENTS |= PAGES | LATENCY | KNEES | LONG
 
 
 def machine():
@@ -95,7 +100,8 @@ def run(name, bin):
             line += f" --watch {pid}"
             # Not on a command line, where everybody could read it.
             keys = {"TALKPATH_KEY": key, "TALKPATH_API_KEY": key}
-        words = shlex.split(f"{line} {PINNED}")
+        line += " --cpu 1" if name in LATENCY else f" {PINNED}"
+        words = shlex.split(line)
         if not words[0].startswith("perf/"):
             words = [f"{bin}/{words[0]}", *words[1:], "--json"]
         try:
@@ -105,7 +111,7 @@ def run(name, bin):
             raise Failed(f"took more than {KNEE_S_MAX} s") from None
     if told.returncode not in (0, 2):
         raise Failed(told.stderr.strip())
-    command = re.sub(r"--watch \d+", "--watch PID", f"{line} {PINNED}")
+    command = re.sub(r"--watch \d+", "--watch PID", line)
     return wrapped(command, told.returncode == 0, json.loads(told.stdout))
 
 
