@@ -25,9 +25,9 @@ use crate::op::{ApiLimits, CallOps, Rate};
 use crate::spec::{MediaPlan, MediaTransport, ProviderSpec, WireFormat};
 use crate::ui::{Connectivity, UiMetadata};
 
-/// Dials of an account that has not asked for more, 30 a second, summed over 5 seconds (the page
-/// "Dials per second limit").
-const DIALS: Rate = Rate { count: 150, window_ms: 5_000 };
+/// Dials of an account that has not asked for more: 150 within any 5 seconds (the page "Dials per
+/// second limit"). A second's worth may come at once, and 25 a second behind it: no more than that.
+const DIALS: Rate = Rate { count: 25, window_ms: 1_000 };
 /// Commands. The carrier tells how many it takes with each refusal (429, `x-ratelimit-reset`), and
 /// then all wait for as long as it asks; calls that come in must not wait for less than that to be
 /// answered.
