@@ -241,7 +241,7 @@ impl Way {
             return self.cut(of, to, audio, &mut ctx.packet, taps, (what, late));
         }
         let (from, at) = (self.converter.from().clock_hz(), self.converter.to().clock_hz());
-        if what.kind == PassedKind::Audio {
+        if what.kind == PassedKind::Audio && self.repack.has_begun() {
             self.repack.passed(scaled(what.arrival.ext_ts, from, at), audio);
         }
         let before = match what.kind {
