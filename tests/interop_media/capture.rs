@@ -37,6 +37,10 @@ fn tshark_reads_the_capture_of_a_call() {
     let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
     phone.speak(&wav::to_ulaw(&wav::sine(700.0, 1.0)));
     phone.press(5);
+    // What waits in a socket as the call ends is in no capture: 50 packets of audio, 7 of the key.
+    until(Duration::from_secs(10), "all packets", || {
+        (server.metric("talkpath_packets_in_total{") >= 57.0).then_some(())
+    });
     phone.hang_up();
     server.wait_idle();
     let (status, body) = server.http_bytes("GET", &format!("/api/v1/calls/{id}/capture"));
