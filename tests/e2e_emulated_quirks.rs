@@ -86,6 +86,8 @@ fn audio_is_a_law() {
             return server.stop();
         }
         agent.event("answered");
+        // Who speaks before there is a stream is not heard.
+        emulated.streams(&call);
         emulated.speaks(&call, &wav::to_ulaw(&wav::sine(440.0, 1.5)));
         until(Duration::from_secs(10), "the tone", || {
             agent.look();

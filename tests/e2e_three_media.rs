@@ -298,13 +298,14 @@ fn loss_is_concealed() {
     let mut three = Three::new(format, format);
     let heard = three.talk(1, BOTH);
     assert_three(&three, &heard, "loss");
-    // A tone that was cut out for 20 ms in 200 would fall to nine tenths.
+    // Of a tone that was cut out for 20 ms in 200, every other piece would fall to eight tenths. A
+    // machine that held up who speaks may spoil a few.
     let samples = three.caller.samples(&heard[0]);
     let settled = &samples[samples.len() / 2..samples.len() - 1_600];
     let loud: Vec<f64> =
         settled.chunks_exact(800).map(|stretch| wav::amplitude(stretch, GUEST_HZ)).collect();
-    let mean = loud.iter().sum::<f64>() / loud.len() as f64;
-    assert!(mean > 9_000.0, "{loud:?}");
+    let whole = loud.iter().filter(|amplitude| **amplitude > 9_300.0).count();
+    assert!(whole * 4 >= loud.len() * 3, "{loud:?}");
     three.close();
 }
 

@@ -94,9 +94,10 @@ fn message_is_played_when_the_grace_is_over() {
     drop(agents);
     drop(agent);
     phone.wait_bye();
-    let samples: Vec<i16> = phone.audio().iter().map(|code| wav::ulaw(*code)).collect();
-    let heard = wav::listen(&samples, 1_000.0, 697.0);
-    assert!((9..=10).contains(&heard.own), "a second of the message: {heard:?}");
+    phone.wait_audio("a second of the message", |audio| {
+        let samples: Vec<i16> = audio.iter().map(|code| wav::ulaw(*code)).collect();
+        (9..=10).contains(&wav::listen(&samples, 1_000.0, 697.0).own).then_some(())
+    });
     server.wait_idle();
     server.stop();
 }
@@ -137,7 +138,9 @@ fn close_1000_hangs_up_after_playout() {
     agent.close();
     assert_eq!(agent.wait_close(), 1000);
     phone.wait_bye();
-    assert!(phone.audio().windows(audio.len()).any(|window| window == audio), "not all was played");
+    phone.wait_audio("all that was played", |heard| {
+        heard.windows(audio.len()).any(|window| window == audio).then_some(())
+    });
     assert!(agents.try_accept().is_none(), "nobody is missed");
     server.wait_idle();
     server.stop();

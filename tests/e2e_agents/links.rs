@@ -285,8 +285,9 @@ fn streams_end_alone() {
     linked.play(&[(streams[1], &[0x22; 1_600]), (99, &[0; 160])]);
     linked.say(streams[1], json!({ "event": "close", "code": 1000 }));
     phones[1].wait_bye();
-    let own = phones[1].audio().iter().filter(|code| **code == 0x22).count();
-    assert_eq!(own, 1_600, "it is played before the call ends");
+    phones[1].wait_audio("what is played before the call ends", |heard| {
+        (heard.iter().filter(|code| **code == 0x22).count() == 1_600).then_some(())
+    });
     // A frame of another format is refused on its stream alone.
     let mut frame = vec![0, 13, 0x80, 8, 0, 0, 0, 0, 0, 0];
     frame.extend((streams[2] as u32).to_be_bytes());
@@ -356,7 +357,9 @@ fn closing_the_link_hangs_up() {
     linked.close(1000);
     for phone in &mut phones {
         phone.wait_bye();
-        assert_eq!(phone.audio().iter().filter(|code| **code == 0x21).count(), 1_600);
+        phone.wait_audio("what was to be played", |heard| {
+            (heard.iter().filter(|code| **code == 0x21).count() == 1_600).then_some(())
+        });
     }
     finish(server, Vec::new());
 }
