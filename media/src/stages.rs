@@ -29,6 +29,8 @@ pub enum Stage {
     AgentOut,
     /// From turning to an agent's message until its audio is in the queue.
     AgentIn,
+    /// Until its turn comes: the time at which the packet to the peer is due that begins with it.
+    Queue,
     /// From the time at which a packet to the peer is due until its worker turns to it.
     Pacer,
     /// Coded, protected and handed to the kernel.
@@ -43,11 +45,12 @@ impl Stage {
         Self::Ring,
         Self::AgentOut,
         Self::AgentIn,
+        Self::Queue,
         Self::Pacer,
         Self::KernelSend,
     ];
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
@@ -57,6 +60,7 @@ impl Stage {
             Self::Ring => "ring",
             Self::AgentOut => "agent_out",
             Self::AgentIn => "agent_in",
+            Self::Queue => "queue",
             Self::Pacer => "pacer",
             Self::KernelSend => "kernel_send",
         }

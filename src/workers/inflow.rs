@@ -1,5 +1,7 @@
 //! Sound from a network on its way to a clock of ours: jitter buffer, decoder, converter.
 
+use std::time::Duration;
+
 use media::blocks::BlockPool;
 use media::codec::AudioFormat;
 use media::codec::l16;
@@ -117,6 +119,11 @@ impl Inflow {
         let splice = matches!(continuity, Continuity::Restart | Continuity::NewSource);
         let packet = Incoming { ext_seq, ext_ts, units, content, splice, payload };
         self.jitter.put(now, blocks, packet);
+    }
+
+    /// Sound that waits.
+    pub(super) fn waits(&self) -> Duration {
+        self.jitter.waits()
     }
 
     /// Writes the frame that is due to `out`, unless nothing has come yet.

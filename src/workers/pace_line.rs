@@ -75,7 +75,7 @@ impl MediaPath {
     }
 
     /// True if what the agent says comes over a network, and is taken by the clock.
-    const fn is_live(&self) -> bool {
+    pub(super) const fn is_live(&self) -> bool {
         matches!(self.agent, Agent::Rtp(_) | Agent::Leg(_))
     }
 

@@ -1,13 +1,11 @@
 //! An agent's stream on a link, as its call sees it.
 
 use adapters::agent::MessageKind;
-use media::stages::Stage;
 
 use super::agent_wire::Wire;
 use super::context::Context;
 use super::mux::{Head, LinkId, StreamEnd, down};
 use super::path::{Agent, MediaPath};
-use super::poller;
 use super::take_message::take_message;
 
 impl MediaPath {
@@ -40,15 +38,13 @@ impl MediaPath {
                 return self.stream_over(ctx, code);
             }
         };
-        if kind == MessageKind::Binary && self.timeline.from_agent.next() {
-            ctx.stamps.begin(poller::now());
+        if kind == MessageKind::Binary {
+            self.timeline.agent_comes(&mut ctx.stamps, || self.playout.waits());
         }
         let Agent::Socket(socket) = &mut self.agent else { return };
         let parts = (&mut *socket.dialect, &mut socket.session, &mut socket.from_agent);
         if take_message(ctx, &mut self.playout, parts, (kind, bytes)) {
-            ctx.lap(Stage::AgentIn);
-            self.stamped(ctx);
-            self.heard_agent(ctx.now);
+            self.audio_came(ctx);
         } else {
             self.actions(ctx);
         }

@@ -5,7 +5,6 @@ use std::io;
 use adapters::agent::{Basis, CallState};
 use media::convert::Converter;
 use media::playout::{PlayoutConfig, PlayoutEvent};
-use media::stages::Stage;
 use media::time::MonoTime;
 
 use super::builtin::Builtin;
@@ -26,13 +25,9 @@ impl MediaPath {
     pub(super) fn on_agent(&mut self, ctx: &mut Context, ready: Ready) {
         match &mut self.agent {
             Agent::Rtp(agent) => {
-                if self.timeline.from_agent.next() {
-                    ctx.stamps.begin(poller::now());
-                }
+                self.timeline.agent_comes(&mut ctx.stamps, || agent.waits());
                 agent.on_packet(ctx);
-                ctx.lap(Stage::AgentIn);
-                self.stamped(ctx);
-                self.heard_agent(ctx.now);
+                self.audio_came(ctx);
             }
             Agent::Socket(socket) => {
                 if ready.writable
@@ -62,9 +57,7 @@ impl MediaPath {
             let Agent::Socket(socket) = &mut self.agent else { return };
             let Some(connection) = socket.wire.own().filter(|it| !it.closed) else { return };
             let mut input = std::mem::take(&mut ctx.input);
-            if self.timeline.from_agent.next() {
-                ctx.stamps.begin(poller::now());
-            }
+            self.timeline.agent_comes(&mut ctx.stamps, || self.playout.waits());
             let again = match connection.io.read(&mut input) {
                 Ok(0) => {
                     self.socket_ended(ctx, None);
@@ -106,9 +99,7 @@ impl MediaPath {
                 Message::Data(kind, message) => {
                     let parts = (&mut **dialect, session, from_agent);
                     if take_message(ctx, &mut self.playout, parts, (kind, message)) {
-                        ctx.lap(Stage::AgentIn);
-                        self.stamped(ctx);
-                        self.heard_agent(ctx.now);
+                        self.audio_came(ctx);
                         continue;
                     }
                 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::UdpSocket;
+use std::time::Duration;
 
 use adapters::agent::StreamFormat;
 use media::blocks::BlockPool;
@@ -153,6 +154,11 @@ impl RtpAgent {
         out: &mut [u8],
     ) -> Sounded {
         self.inflow.pull(now, blocks, out)
+    }
+
+    /// How much of what it has said waits.
+    pub(super) fn waits(&self) -> Duration {
+        self.inflow.waits()
     }
 
     /// Gives all memory back, and tells how its sound fared.

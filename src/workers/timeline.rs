@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapters::agent::CallState;
 use media::stages::{Sampler, Stage, Stamps};
 use media::time::MonoTime;
 
@@ -27,6 +28,8 @@ pub(super) struct Timeline {
     pub(super) from_leg: Sampler,
     pub(super) from_agent: Sampler,
     pub(super) to_peer: Sampler,
+    /// What waits before the agent's audio that is under way and stamped.
+    before: Duration,
     /// Since when frames wait for those before them.
     waits_since: Option<MonoTime>,
 }
@@ -41,6 +44,15 @@ impl Timeline {
     pub(super) fn end(&self, stamps: &mut Stamps, metrics: &WorkerMetrics) {
         for (stage, took) in stamps.take() {
             self.record(metrics, stage, took);
+        }
+    }
+
+    /// Something of the agent's comes, and may be what is stamped; so much waits before it.
+    #[inline]
+    pub(super) fn agent_comes(&mut self, stamps: &mut Stamps, waits: impl FnOnce() -> Duration) {
+        if self.from_agent.next() {
+            stamps.begin(poller::now());
+            self.before = waits();
         }
     }
 
@@ -94,6 +106,36 @@ impl MediaPath {
         } else {
             ctx.stamps.stop();
         }
+    }
+
+    /// Audio of the agent is in its queue, and sets the clock if it is the first.
+    #[inline]
+    pub(super) fn audio_came(&mut self, ctx: &mut Context) {
+        ctx.lap(Stage::AgentIn);
+        self.heard_agent(ctx.now);
+        if ctx.stamps.is_on() {
+            self.audio_waits(ctx);
+            self.stamped(ctx);
+        }
+    }
+
+    /// Notes how long audio that is stamped will wait for its turn, as it looks now: nothing if
+    /// what is said waits for something else, such as the answer.
+    #[cold]
+    fn audio_waits(&self, ctx: &mut Context) {
+        let turn = match self.peer.line_ref() {
+            _ if self.state == CallState::Ringing => return,
+            Some(line) if self.conference.is_none() => line.room_at(self.is_live()),
+            _ => self.tick_at(),
+        };
+        if turn == MonoTime::MAX {
+            return;
+        }
+        let ptime_ms = u128::from(self.peer.stream().ptime_ms.max(1));
+        let packets = self.timeline.before.as_millis() / ptime_ms;
+        let before_ms = u64::try_from(packets * ptime_ms).unwrap_or(u64::MAX);
+        let waits = turn.since(ctx.now).saturating_add(Duration::from_millis(before_ms));
+        ctx.stamps.note(Stage::Queue, waits);
     }
 
     /// A frame has come to its end here.

@@ -5,7 +5,7 @@
 use crate::support;
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -58,7 +58,8 @@ fn frames_have_a_time_line() {
     let mut agent = agents.accept();
     caller.wait_answer();
     let mut echoed = Phone::up(&server, "echo");
-    let wanted = ["kernel_receive", "decode", "agent_out", "agent_in", "pacer", "kernel_send"];
+    let wanted =
+        ["kernel_receive", "decode", "agent_out", "agent_in", "queue", "pacer", "kernel_send"];
     let echo = ["kernel_receive", "decode", "kernel_send"];
     let id = until(SOON, "the steps of both ways", || {
         caller.speak(&[0x30; 160 * 5]);
@@ -86,6 +87,41 @@ fn frames_have_a_time_line() {
     assert!(server.metric("talkpath_carrier_stage_seconds_count{provider=\"none\"") > 20.0);
     echoed.hang_up();
     server.wait_idle();
+    server.stop();
+}
+
+/// What an agent says waits for its turn as long as what it has said before lasts: an agent in real
+/// time for the next packet, one that speaks four seconds ahead for longer than any bound.
+#[test]
+fn waits_for_a_turn_are_told() {
+    let agents = Agents::listen();
+    let server = Server::start(&format!(
+        "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n",
+        agents.url()
+    ));
+    for (ahead_ms, longest_us) in [(0, Some(200_000.0)), (4_000, None)] {
+        let mut caller = Phone::call(&server, "bot");
+        let mut agent = agents.accept();
+        caller.wait_answer();
+        let began = Instant::now();
+        agent.play(0, &[0x32; 8].repeat(ahead_ms));
+        let half = until(SOON, "some waits", || {
+            // As much in a packet's time as a packet takes.
+            let heard = caller.packets().len();
+            until(SOON, "a packet", || (caller.packets().len() > heard).then_some(()));
+            agent.play(0, &[0x33; 160]);
+            let stages = server.calls()[0]["stages"].clone();
+            let queue = stages.as_array()?.iter().find(|step| step["stage"] == "queue")?.clone();
+            (queue["count"].as_u64()? > 4).then(|| queue["p50_us"].as_f64())
+        });
+        // Of a machine that took that long nothing is known: the four seconds may be over.
+        if began.elapsed() < Duration::from_secs(3) {
+            assert!(half <= longest_us && half.is_some() == longest_us.is_some(), "{half:?}");
+        }
+        caller.hang_up();
+        agent.event("stop");
+        server.wait_idle();
+    }
     server.stop();
 }
 

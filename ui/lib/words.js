@@ -277,6 +277,7 @@ const STAGES = {
   ring: ["Put in order", "waits for those before it"],
   agent_out: ["To the agent", "converted and handed over"],
   agent_in: ["From the agent", "until it waits for its turn"],
+  queue: ["Waiting", "until its turn to the caller comes"],
   pacer: ["Late", "after it was due to the caller"],
   kernel_send: ["Sent", "coded, protected and handed to the system"],
 };

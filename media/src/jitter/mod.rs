@@ -288,6 +288,11 @@ impl JitterBuffer {
         snapshot
     }
 
+    /// Sound that waits, as [`JitterSnapshot::depth`] tells it.
+    pub fn waits(&self) -> Duration {
+        self.duration(self.depth())
+    }
+
     /// Counts since the buffer was made.
     pub const fn counters(&self) -> &JitterCounters {
         &self.counters

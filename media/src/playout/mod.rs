@@ -268,6 +268,11 @@ impl Playout {
         (self.pushed - self.head) * 1000 / u64::from(self.config.wire_rate_hz)
     }
 
+    /// How long the audio lasts that is queued, to the millisecond below.
+    pub fn waits(&self) -> Duration {
+        Duration::from_millis(self.queued_ms())
+    }
+
     /// The agent's own samples played since the start, at its rate, without fill.
     pub fn played_samples(&self) -> u64 {
         self.ledger.samples(self.head - self.dropped)

@@ -35,7 +35,7 @@ pub(super) struct Budget {
     pub(super) shares: Vec<Share>,
     /// All steps of the server together.
     pub(super) server: Share,
-    /// What is left: the network, the kernels' queues beside the server, what waits for its turn.
+    /// What is left: the network, the kernels' queues beside the server.
     pub(super) rest: Share,
     /// What is left is short enough to be that: by the means, or by the medians where there are
     /// none.
@@ -67,7 +67,7 @@ impl Budget {
         let server = share("the server, all steps", mean, p50, p99);
         let left = |whole_us: f64, ours_ms: f64| (whole_us / 1e3 - ptime_ms - ours_ms).max(0.0);
         let rest = share(
-            "the rest: ways, queues beside the server, turns",
+            "the rest: ways, queues beside the server",
             mean.map(|mean| left(whole.mean, mean)),
             left(whole.p50, p50),
             p99.map(|p99| left(whole.p99, p99)),

@@ -23,12 +23,13 @@ const HOPS: [(&str, &str); 4] = [
 
 /// The histogram of the steps of frames, and these in the order of a frame's way.
 const STEPS: &str = "talkpath_frame_stage_seconds";
-const STAGES: [(&str, &str); 7] = [
+const STAGES: [(&str, &str); 8] = [
     ("kernel_receive", "kernel receive"),
     ("decode", "decode"),
     ("ring", "ring"),
     ("agent_out", "agent out"),
     ("agent_in", "agent in"),
+    ("queue", "queue"),
     ("pacer", "pacer"),
     ("kernel_send", "kernel send"),
 ];
