@@ -102,8 +102,7 @@ pub struct WorkerMetrics {
     pub refuses: Gauge,
     /// When frames left, after they were due.
     pub lateness: Histogram,
-    /// Time that frames spent here: egress less the later of ingress and due time; where packets
-    /// gather, the most that it can have been.
+    /// Time that frames spent here: egress less the later of ingress and due time.
     pub added: Histogram,
     /// How long the steps of frames that are stamped took.
     pub stages: StageMetrics,

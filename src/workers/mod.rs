@@ -20,7 +20,6 @@ mod context;
 mod deadlines;
 mod digits;
 mod ear;
-mod gather;
 pub mod gauges;
 mod hole;
 mod inflow;

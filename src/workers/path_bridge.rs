@@ -60,12 +60,6 @@ impl MediaPath {
         Ok(Box::new(BridgeLeg::new(peer, self.peer.stream().audio)))
     }
 
-    /// Whether packets pass to another leg.
-    #[inline]
-    pub(super) fn joins_legs(&self) -> bool {
-        matches!(self.agent, Agent::Leg(_))
-    }
-
     /// Another leg is to take the place of the agent, which handed the call to it.
     pub(super) fn hand_over(&mut self, ctx: &mut Context) {
         if !matches!(self.agent, Agent::Socket(_)) {

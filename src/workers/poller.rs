@@ -39,16 +39,6 @@ pub fn wake_exactly() -> io::Result<()> {
     Ok(nix::sys::prctl::set_timerslack(1)?)
 }
 
-/// Sleeps until `at`, whatever arrives.
-pub fn sleep(at: MonoTime) {
-    // Whoever is woken early looks at the clock.
-    let _ = nix::time::clock_nanosleep(
-        nix::time::ClockId::CLOCK_MONOTONIC,
-        nix::time::ClockNanosleepFlags::TIMER_ABSTIME,
-        &timespec(at),
-    );
-}
-
 fn timespec(at: MonoTime) -> TimeSpec {
     TimeSpec::from(Duration::from_nanos(at.as_nanos()))
 }

@@ -13,7 +13,6 @@ use super::Purpose;
 use super::command::{CallKey, Command, EventKind};
 use super::context::Context;
 use super::deadlines::Deadlines;
-use super::gather::Gather;
 use super::line::{LineLeg, PeerLink};
 use super::mux::Link;
 use super::path::MediaPath;
@@ -42,9 +41,6 @@ pub(super) struct Worker {
     pub(super) links: Vec<Link>,
     /// A record on its way from a link to a call.
     pub(super) record: Vec<u8>,
-    gather: Gather,
-    /// How long packets gathered before this round.
-    gathered: Duration,
     generation: u32,
     load: Arc<AtomicUsize>,
     stopping: bool,
@@ -53,8 +49,6 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(ctx: Context, commands: Receiver<Command>, load: Arc<AtomicUsize>) -> Self {
         Self {
-            gather: Gather::new(ctx.now),
-            gathered: Duration::ZERO,
             ctx,
             commands,
             calls: Slab::with_capacity(CALLS_WARM),
@@ -90,12 +84,7 @@ impl Worker {
             if !all {
                 deadline = self.ctx.now;
             }
-            let until = self.gather.until(looked).unwrap_or(self.ctx.now).min(deadline);
-            self.gathered = until.since(self.ctx.now);
             self.ctx.metrics.busy_ns.add(nanos(poller::now().since(looked)));
-            if !self.gathered.is_zero() {
-                poller::sleep(until);
-            }
             let ready = self.ctx.poller.wait(self.ctx.now, deadline)?;
             self.ctx.metrics.wakeups.inc();
             self.ctx.now = poller::now();
@@ -110,7 +99,6 @@ impl Worker {
                     }
                 }
             }
-            self.gather.note(self.ctx.now);
         }
         Ok(())
     }
@@ -171,16 +159,11 @@ impl Worker {
         let Some(path) = self.calls.get_mut(index).filter(|path| path.token == token) else {
             return;
         };
-        if path.joins_legs() {
-            self.gather.count();
-        }
         match part {
             Part::Rtp => {
                 path.on_rtp(&mut self.ctx);
-                // From the wake-up to the last byte written, and for as long as it may have waited
-                // before: the most that this server adds.
-                let added = poller::now().since(self.ctx.now) + self.gathered;
-                self.ctx.metrics.added.record(added);
+                // From the wake-up to the last byte written: what this server adds.
+                self.ctx.metrics.added.record(poller::now().since(self.ctx.now));
             }
             Part::Agent => path.on_agent(&mut self.ctx, ready),
             Part::Rtcp => path.on_rtcp(&mut self.ctx),
