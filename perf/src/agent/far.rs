@@ -25,14 +25,16 @@ pub(crate) struct Far {
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     seen: Arc<AtomicU64>,
+    address: SocketAddrV4,
 }
 
 impl Far {
-    /// Listens at `address`.
+    /// Listens at `address`, at any port if that has none.
     pub(crate) fn start(address: SocketAddrV4, cpu: Option<usize>) -> Result<Self> {
         let socket = UdpSocket::bind(address).map_err(PerfError::io(format!("{address}")))?;
         socket2::SockRef::from(&socket).set_recv_buffer_size(BUFFER_BYTES)?;
         socket.set_read_timeout(Some(GLANCE))?;
+        let address = SocketAddrV4::new(*address.ip(), socket.local_addr()?.port());
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (flag, count) = (Arc::clone(&stop), Arc::clone(&seen));
         let thread = std::thread::Builder::new().name("far".into()).spawn(move || {
@@ -55,7 +57,12 @@ impl Far {
                 let _ = socket.send_to(packet, from);
             }
         })?;
-        Ok(Self { thread: Some(thread), stop, seen })
+        Ok(Self { thread: Some(thread), stop, seen, address })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddrV4 {
+        self.address
     }
 
     /// Packets that came.

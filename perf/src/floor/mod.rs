@@ -3,6 +3,7 @@
 
 pub(crate) mod child;
 mod clock;
+mod legs;
 mod pair;
 #[cfg(feature = "uring")]
 mod ring;

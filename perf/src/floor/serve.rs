@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Ws,
     /// UDP to WebSocket and back.
     Relay,
+    /// UDP to UDP and back, two connected sockets a call.
+    Legs,
     /// WebSocket to WebSocket and back.
     Line,
     /// UDP that leaves at its time, which a timer tells.
@@ -59,6 +61,7 @@ impl Kind {
             Self::Uring => "uring",
             Self::Ws => "ws",
             Self::Relay => "relay",
+            Self::Legs => "legs",
             Self::Line => "line",
             Self::Clock => "clock",
         }
@@ -85,6 +88,10 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>, agent: Option<SocketAddrV4>) -
         Kind::Relay => {
             let agent = agent.ok_or_else(|| PerfError::Usage("relay needs --agent".into()))?;
             relay(agent)
+        }
+        Kind::Legs => {
+            let far = agent.ok_or_else(|| PerfError::Usage("legs need --agent".into()))?;
+            super::legs::run(&sockets()?, far)
         }
         Kind::Line => {
             let agent = agent.ok_or_else(|| PerfError::Usage("line needs --agent".into()))?;

@@ -9,6 +9,7 @@ use super::agent::AgentThread;
 use super::rows::{self, Bar, Row, median, row};
 use super::{LoadArgs, measure, repeat};
 use crate::agent::echo::Echo;
+use crate::agent::far::Far;
 use crate::agent::server::{dial, dial_with};
 use crate::error::{PerfError, Result};
 use crate::floor::child::Floor;
@@ -82,7 +83,9 @@ pub(crate) fn once(args: &Args) -> Result<LoadReport> {
         }
         None => None,
     };
-    let address = agent.as_ref().map(AgentThread::address);
+    let anywhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+    let far = (args.kind == Kind::Legs).then(|| Far::start(anywhere, load.cpu)).transpose()?;
+    let address = agent.as_ref().map(AgentThread::address).or(far.as_ref().map(Far::address));
     let mut peers = Vec::new();
     if args.kind != Kind::Ws {
         let mut ports = RtpPorts::new(Ipv4Addr::LOCALHOST);
@@ -108,7 +111,7 @@ pub(crate) fn once(args: &Args) -> Result<LoadReport> {
     }
     let what = format!("floor {}", args.kind.name());
     let mut report = measure(what, load, load.calls, &mut engine, meter, |_| Ok(()))?;
-    drop(floor);
+    drop((floor, far));
     report.agent = agent.map(AgentThread::stop).transpose()?;
     Ok(report)
 }

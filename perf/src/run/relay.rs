@@ -1,4 +1,5 @@
-//! `relay`: RTP between two parties through the server, and through rtpengine, in one run.
+//! `relay`: RTP between two parties through the server, through rtpengine, and through a bare relay
+//! of packets, in one run.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -7,10 +8,11 @@ use serde::Serialize;
 
 use super::rows::median;
 use super::server::Server;
-use super::{LoadArgs, calls, measure, prepare, prepare_server};
+use super::{LoadArgs, calls, floor, measure, prepare, prepare_server};
 use crate::agent::callee::Callee;
 use crate::agent::far::Far;
 use crate::error::{PerfError, Result};
+use crate::floor::serve::Kind;
 use crate::load::engine::{Engine, Pace};
 use crate::load::meter::Meter;
 use crate::report::{self, LoadReport};
@@ -165,15 +167,19 @@ struct Row {
     rival_us: Option<f64>,
     /// The one by the other.
     ratio: Option<f64>,
+    /// That of a bare relay of as many packets, where two legs are joined.
+    floor_us: Option<f64>,
+    /// The server's by that.
+    to_floor: Option<f64>,
     /// From caller to caller, the server's and rtpengine's median in microseconds.
     echo_us: (Option<f64>, Option<f64>),
     /// What 99 of 100 packets took at most.
     echo_p99_us: (Option<f64>, Option<f64>),
     /// The server's runs were without fault; the rival's faults are shown, but are its own.
     clean: bool,
-    /// Runs of both that were not quiet: they count only where none was.
+    /// Runs of all that were not quiet: they count only where none was.
     not_quiet: usize,
-    /// Runs of both that were not.
+    /// Runs of all that were not.
     unclean: Vec<LoadReport>,
 }
 
@@ -189,7 +195,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
             && args.only.as_ref().is_none_or(|only| case.name.contains(only))
     };
     for case in CASES.iter().filter(wanted) {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut ours, mut theirs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
         for round in 1..=args.rounds.max(1) {
             eprintln!("{}, round {round}", case.name);
             keep(&mut ours, &mut faults, case, super::repeat(load, || runs.server(case)))?;
@@ -197,8 +203,13 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
                 let run = super::repeat(load, || runs.rival(case));
                 keep(&mut theirs, &mut faults, case, run)?;
             }
+            if case.joined {
+                let args = floor::Args::of(Kind::Legs, load, server_cpu);
+                let run = super::repeat(load, || floor::once(&args));
+                keep(&mut bare, &mut faults, case, run)?;
+            }
         }
-        rows.push(row(case, &ours, &theirs));
+        rows.push(row(case, &ours, &theirs, &bare));
     }
     report::print(args.load.json, &rows, || table(&rows))?;
     faults.iter().for_each(|fault| eprintln!("{fault}"));
@@ -220,18 +231,22 @@ fn keep(
     Ok(())
 }
 
-fn row(case: &Case, ours: &[LoadReport], theirs: &[LoadReport]) -> Row {
+fn row(case: &Case, ours: &[LoadReport], theirs: &[LoadReport], bare: &[LoadReport]) -> Row {
     // A packet comes and goes on either side, so a call has twice the packets of an echo.
     let cpu = |run: &LoadReport| run.cost.server_us_per_packet / 2.0;
     let echo = |run: &LoadReport| run.echo_us.p50;
     let tail = |run: &LoadReport| run.echo_us.p99;
-    let runs = || ours.iter().chain(theirs);
-    let (server_us, rival_us) = (median(ours, cpu), median(theirs, cpu));
+    let runs = || ours.iter().chain(theirs).chain(bare);
+    let (server_us, rival_us, floor_us) =
+        (median(ours, cpu), median(theirs, cpu), median(bare, cpu));
+    let to = |other: Option<f64>| server_us.zip(other).map(|(ours, other)| ours / other);
     Row {
         name: case.name,
         server_us,
         rival_us,
-        ratio: server_us.zip(rival_us).map(|(ours, theirs)| ours / theirs),
+        ratio: to(rival_us),
+        floor_us,
+        to_floor: to(floor_us),
         echo_us: (median(ours, echo), median(theirs, echo)),
         echo_p99_us: (median(ours, tail), median(theirs, tail)),
         clean: ours.iter().all(LoadReport::clean),
@@ -309,10 +324,12 @@ fn table(rows: &[Row]) -> String {
         format!("{} / {}", number(p50), number(p99))
     };
     let mut text = format!(
-        "{:<28} {:>10} {:>10} {:>7} {:>22} {:>22}\n",
+        "{:<28} {:>10} {:>10} {:>7} {:>7} {:>7} {:>22} {:>22}\n",
         "CPU by relayed packet, µs",
         "server",
         "rtpengine",
+        "ratio",
+        "floor",
         "ratio",
         "echo p50 / p99 µs",
         "rtpengine's"
@@ -326,11 +343,13 @@ fn table(rows: &[Row]) -> String {
         let ((ours, theirs), (ours_p99, theirs_p99)) = (row.echo_us, row.echo_p99_us);
         let _ = writeln!(
             text,
-            "{:<28} {:>10} {:>10} {:>7} {:>22} {:>22}{noise}{fault}",
+            "{:<28} {:>10} {:>10} {:>7} {:>7} {:>7} {:>22} {:>22}{noise}{fault}",
             row.name,
             number(row.server_us),
             number(row.rival_us),
             number(row.ratio),
+            number(row.floor_us),
+            number(row.to_floor),
             times((ours, ours_p99)),
             times((theirs, theirs_p99)),
         );
